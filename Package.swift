@@ -1,0 +1,77 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "GLEN",
+  platforms: [.macOS(.v15)],
+  products: [
+    .library(name: "GLENTensor", targets: ["GLENTensor"]),
+    .library(name: "GLENModel", targets: ["GLENModel"]),
+    .library(name: "GLENText", targets: ["GLENText"]),
+    .library(name: "GLENIndex", targets: ["GLENIndex"]),
+    .library(name: "GLENTraining", targets: ["GLENTraining"]),
+    .executable(name: "glen", targets: ["glen"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+  ],
+  targets: [
+    // System libraries, found by pkg-config.
+    .systemLibrary(
+      name: "CGLENBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(
+      name: "CGLENZlib", pkgConfig: "zlib",
+      providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+    .systemLibrary(
+      name: "CGLENSentencePieceSystem", pkgConfig: "sentencepiece",
+      providers: [.apt(["libsentencepiece-dev"]), .brew(["sentencepiece"])]),
+
+    // C and C++.
+    .target(name: "CGLENKernels"),
+    .target(name: "CGLENSentencePiece", dependencies: ["CGLENSentencePieceSystem"]),
+
+    // The library.
+    .target(
+      name: "GLENTensor", dependencies: ["CGLENBLAS", "CGLENKernels"], swiftSettings: settings),
+    .target(name: "GLENModel", dependencies: ["GLENTensor"], swiftSettings: settings),
+    .target(name: "GLENText", dependencies: ["CGLENSentencePiece"], swiftSettings: settings),
+    .target(
+      name: "GLENIndex", dependencies: ["GLENModel", "GLENTensor", "GLENText"],
+      swiftSettings: settings),
+    .target(
+      name: "GLENTraining",
+      dependencies: [
+        "CGLENZlib", "GLENIndex", "GLENModel", "GLENTensor", "GLENText",
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
+    // The command line.
+    .executableTarget(
+      name: "glen",
+      dependencies: [
+        "GLENIndex", "GLENModel", "GLENTensor", "GLENText", "GLENTraining",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings),
+
+    // Tests.
+    .testTarget(name: "GLENTensorTests", dependencies: ["GLENTensor"], swiftSettings: settings),
+    .testTarget(name: "GLENModelTests", dependencies: ["GLENModel"], swiftSettings: settings),
+    .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
+    .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),
+    .testTarget(
+      name: "GLENTrainingTests", dependencies: ["GLENTraining"], resources: [.copy("Fixtures")],
+      swiftSettings: settings),
+    .testTarget(name: "GLENCommandTests", dependencies: ["glen"], swiftSettings: settings),
+  ],
+  cxxLanguageStandard: .cxx17
+)
