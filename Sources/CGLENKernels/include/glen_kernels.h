@@ -1,4 +1,94 @@
+// The loops of the CPU backend that Swift's compiler would not vectorise for the machine at hand.
+//
+// Every function is compiled for several instruction sets and chosen when the program is loaded
+// (`GLEN_MULTIVERSION`). None of them allocates, checks or keeps state; the Swift side splits the
+// work over threads. All matrices are row-major float32. `accumulate` non-zero adds to the
+// destination, zero assigns it.
 #ifndef GLEN_KERNELS_H
 #define GLEN_KERNELS_H
-int glen_kernels_version(void);
+
+#include <stdint.h>
+
+// Products with few rows (small_product.c).
+// out[r, j] = alpha * sum_c a[r, c] * b[j, c] + beta * out[r, j], for j in [first, last).
+void glen_product_transposed(long rows, long inner, const float *a, long a_stride, const float *b,
+                             long b_stride, long first, long last, float alpha, float beta,
+                             float *out, long out_stride);
+
+// Elementwise (elementwise.c).
+void glen_add_scaled(long count, float scale, const float *x, float *y);
+void glen_scale(long count, float scale, const float *x, float *y);
+void glen_fill(long count, float value, float *y);
+void glen_relu(long count, const float *x, float *y);
+void glen_relu_backward(long count, const float *y, const float *dy, float *dx, int accumulate);
+void glen_gated_gelu(long count, const float *gate, const float *up, float *y);
+void glen_gated_gelu_backward(long count, const float *gate, const float *up, const float *dy,
+                              float *dgate, float *dup, int accumulate_gate, int accumulate_up);
+double glen_sum(long count, const float *x);
+double glen_sum_of_squares(long count, const float *x);
+
+// Rows (rows.c).
+void glen_copy_rows(long rows, long width, const float *x, long x_stride, float *y, long y_stride,
+                    int accumulate);
+void glen_row_dot(long rows, long width, const float *a, const float *b, float *out);
+void glen_strided_row_dot(long rows, long width, long stride, const float *a, const float *b,
+                          float *out);
+void glen_row_scale(long rows, long width, const float *scale, const float *x, float *y,
+                    int accumulate);
+void glen_row_cosine(long rows, long width, const float *a, const float *b, float *out);
+void glen_row_cosine_backward(long rows, long width, const float *a, const float *b,
+                              const float *dout, float *da, float *db, int accumulate_a,
+                              int accumulate_b);
+void glen_gather(long count, long width, const float *table, const int32_t *rows, float *out);
+// Adds columns [first, last) of every row of `x` to the row of `table` that `rows` names.
+void glen_scatter_add(long count, long width, long first, long last, const float *x,
+                      const int32_t *rows, float *table);
+
+// RMS norm (rms_norm.c).
+void glen_rms_norm(long rows, long width, float epsilon, const float *x, const float *weight,
+                   float *y, float *inverse);
+// `dweight` is one thread's own partial sum and always accumulates.
+void glen_rms_norm_backward(long rows, long width, const float *x, const float *weight,
+                            const float *inverse, const float *dy, float *dx, float *dweight,
+                            int accumulate);
+
+// Softmax and its relatives (softmax.c). A masked column has mask[c] = -inf, every other 0; a null
+// mask masks nothing.
+void glen_softmax(long rows, long width, float scale, const float *mask, float *x);
+// dx = scale * y * (dy - sum(y * dy)), written over dy.
+void glen_softmax_backward(long rows, long width, float scale, const float *y, float *dy);
+// Writes each row's loss and turns the logits into scale * (softmax - one hot). A target below
+// zero is ignored: loss 0 and gradient 0.
+void glen_cross_entropy(long rows, long width, float scale, const int32_t *targets, float *x,
+                        float *losses);
+void glen_arg_max(long rows, long width, const float *mask, const float *x, int32_t *arg,
+                  float *value);
+
+// Attention of one head of one sequence (attention.c); `width` columns of q, k and v with a row
+// stride. For the index of `bias` see attention.c.
+void glen_attention_probabilities(long queries, long keys, int causal, const float *bias,
+                                  float *scores, float *log_sums);
+void glen_attention_probabilities_again(long queries, long keys, int causal, const float *bias,
+                                        const float *log_sums, float *scores);
+void glen_attention_scores_backward(long queries, long keys, const float *probabilities,
+                                    const float *delta, float *dscores, float *dbias);
+void glen_attention_single(long keys, long width, const float *q, const float *k, long k_stride,
+                           const float *v, long v_stride, const float *bias, float *scores,
+                           float *out, float *log_sum);
+void glen_attention_single_backward(long keys, long width, const float *q, const float *k,
+                                    const float *v, long stride, const float *bias, float log_sum,
+                                    const float *out, const float *dout, float *dq, float *dk,
+                                    float *dv, float *dbias, int accumulate_q, int accumulate_k,
+                                    int accumulate_v);
+
+// Counter-based random numbers (random.c): Philox4x32-10. Element i uses word i % 4 of the block
+// with counter i / 4.
+void glen_dropout(long first, long count, uint64_t key, uint64_t stream, float rate, const float *x,
+                  float *y, int accumulate);
+
+// Optimiser (optimizer.c).
+void glen_adamw(long count, float rate, float beta1, float beta2, float epsilon, float decay,
+                float correction1, float correction2, float gradient_scale, const float *gradient,
+                float *weight, float *first_moment, float *second_moment);
+
 #endif

@@ -1,0 +1,73 @@
+#include "glen_kernels.h"
+#include "vector_math.h"
+
+GLEN_MULTIVERSION void glen_add_scaled(long count, float scale, const float *restrict x,
+                                       float *restrict y) {
+  for (long i = 0; i < count; i++) y[i] += scale * x[i];
+}
+
+GLEN_MULTIVERSION void glen_scale(long count, float scale, const float *x, float *y) {
+  for (long i = 0; i < count; i++) y[i] = scale * x[i];
+}
+
+GLEN_MULTIVERSION void glen_fill(long count, float value, float *y) {
+  for (long i = 0; i < count; i++) y[i] = value;
+}
+
+GLEN_MULTIVERSION void glen_relu(long count, const float *x, float *y) {
+  for (long i = 0; i < count; i++) y[i] = x[i] > 0 ? x[i] : 0;
+}
+
+GLEN_MULTIVERSION void glen_relu_backward(long count, const float *restrict y,
+                                          const float *restrict dy, float *restrict dx,
+                                          int accumulate) {
+  if (accumulate) {
+    for (long i = 0; i < count; i++) dx[i] += y[i] > 0 ? dy[i] : 0;
+  } else {
+    for (long i = 0; i < count; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
+  }
+}
+
+// gelu(x) = x/2 (1 + tanh(u)) = x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
+static const float twice_root = 2 * 0.7978845608028654f;
+
+GLEN_MULTIVERSION void glen_gated_gelu(long count, const float *restrict gate,
+                                       const float *restrict up, float *restrict y) {
+  for (long i = 0; i < count; i++) {
+    float x = gate[i];
+    float twice_u = twice_root * (x + 0.044715f * x * x * x);
+    y[i] = x / (1 + glen_exp(-twice_u)) * up[i];
+  }
+}
+
+GLEN_MULTIVERSION void glen_gated_gelu_backward(long count, const float *restrict gate,
+                                                const float *restrict up,
+                                                const float *restrict dy, float *restrict dgate,
+                                                float *restrict dup, int accumulate_gate,
+                                                int accumulate_up) {
+  // The old value is multiplied by 0 or 1 only where it is a number: an unset destination may hold
+  // anything, so it is selected and not multiplied.
+  for (long i = 0; i < count; i++) {
+    float x = gate[i];
+    float twice_u = twice_root * (x + 0.044715f * x * x * x);
+    float sigmoid = 1 / (1 + glen_exp(-twice_u));
+    float slope = twice_root * (1 + 3 * 0.044715f * x * x);
+    float derivative = sigmoid + x * sigmoid * (1 - sigmoid) * slope;
+    float old_gate = accumulate_gate ? dgate[i] : 0;
+    float old_up = accumulate_up ? dup[i] : 0;
+    dgate[i] = old_gate + dy[i] * up[i] * derivative;
+    dup[i] = old_up + dy[i] * x * sigmoid;
+  }
+}
+
+GLEN_MULTIVERSION double glen_sum(long count, const float *x) {
+  double sum = 0;
+  for (long i = 0; i < count; i++) sum += x[i];
+  return sum;
+}
+
+GLEN_MULTIVERSION double glen_sum_of_squares(long count, const float *x) {
+  double sum = 0;
+  for (long i = 0; i < count; i++) sum += (double)x[i] * x[i];
+  return sum;
+}

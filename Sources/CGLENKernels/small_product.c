@@ -1,0 +1,90 @@
+#include "glen_kernels.h"
+#include "vector_math.h"
+
+// A product with few rows is bound by reading `b` once. OpenBLAS packs `b` first and loses; here
+// each row of `b` is read in place, four at a time, against up to six rows of `a`, the partial sums
+// held in vector registers.
+
+typedef float lane16 __attribute__((vector_size(64)));
+typedef float lane16_unaligned __attribute__((vector_size(64), aligned(4)));
+
+// A macro: a function that returned a vector would warn about its calling convention.
+#define LOAD(p) (*(const lane16_unaligned *)(p))
+
+GLEN_INLINE float total(const lane16 *v) {
+  float parts[16], sum = 0;
+  memcpy(parts, v, sizeof parts);
+  for (int width = 8; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) parts[i] += parts[i + width];
+  sum = parts[0];
+  return sum;
+}
+
+// `a_rows` x `b_rows` outputs; both counts are constants where this is called, so that the sums
+// stay in registers.
+GLEN_INLINE void tile(int a_rows, int b_rows, long inner, const float *a, long a_stride,
+                      const float *b, long b_stride, float alpha, float beta, float *out,
+                      long out_stride) {
+  lane16 sums[6][4];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < a_rows; r++)
+#pragma clang loop unroll(full)
+    for (int j = 0; j < b_rows; j++) sums[r][j] = (lane16){0};
+  long c = 0;
+  for (; c + 16 <= inner; c += 16) {
+    lane16 right[4];
+#pragma clang loop unroll(full)
+    for (int j = 0; j < b_rows; j++) right[j] = LOAD(b + j * b_stride + c);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < a_rows; r++) {
+      lane16 left = LOAD(a + r * a_stride + c);
+#pragma clang loop unroll(full)
+      for (int j = 0; j < b_rows; j++) sums[r][j] += left * right[j];
+    }
+  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < a_rows; r++) {
+#pragma clang loop unroll(full)
+    for (int j = 0; j < b_rows; j++) {
+      float sum = total(&sums[r][j]);
+      for (long i = c; i < inner; i++) sum += a[r * a_stride + i] * b[j * b_stride + i];
+      float old = beta == 0 ? 0 : beta * out[r * out_stride + j];
+      out[r * out_stride + j] = alpha * sum + old;
+    }
+  }
+}
+
+#define GLEN_TILE(R, J) \
+  tile(R, J, inner, a + row * a_stride, a_stride, b + j * b_stride, b_stride, alpha, beta, \
+       out + row * out_stride + j, out_stride)
+#define GLEN_TILE_ROWS(J) \
+  switch (count) { \
+    case 1: GLEN_TILE(1, J); break; \
+    case 2: GLEN_TILE(2, J); break; \
+    case 3: GLEN_TILE(3, J); break; \
+    case 4: GLEN_TILE(4, J); break; \
+    case 5: GLEN_TILE(5, J); break; \
+    default: GLEN_TILE(6, J); break; \
+  }
+
+GLEN_MULTIVERSION void glen_product_transposed(long rows, long inner, const float *a, long a_stride,
+                                               const float *b, long b_stride, long first,
+                                               long last, float alpha, float beta, float *out,
+                                               long out_stride) {
+  // Groups of equal size: 12 rows are 6 + 6 and 8 are 4 + 4.
+  long groups = (rows + 5) / 6;
+  long size = groups ? (rows + groups - 1) / groups : 0;
+  long j = first;
+  for (; j + 4 <= last; j += 4) {
+    for (long row = 0; row < rows; row += size) {
+      long count = rows - row < size ? rows - row : size;
+      GLEN_TILE_ROWS(4)
+    }
+  }
+  for (; j < last; j++) {
+    for (long row = 0; row < rows; row += size) {
+      long count = rows - row < size ? rows - row : size;
+      GLEN_TILE_ROWS(1)
+    }
+  }
+}

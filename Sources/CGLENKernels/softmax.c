@@ -1,0 +1,90 @@
+#include "glen_kernels.h"
+#include "vector_math.h"
+
+GLEN_INLINE float row_max(long width, const float *x) {
+  float max = -INFINITY;
+  for (long i = 0; i < width; i++) max = x[i] > max ? x[i] : max;
+  return max;
+}
+
+GLEN_MULTIVERSION void glen_softmax(long rows, long width, float scale, const float *mask,
+                                    float *x) {
+  for (long r = 0; r < rows; r++) {
+    float *row = x + r * width;
+    if (mask) {
+      for (long i = 0; i < width; i++) row[i] += mask[i];
+    }
+    float max = row_max(width, row);
+    float sum = 0;
+    for (long i = 0; i < width; i++) {
+      float e = glen_exp((row[i] - max) * scale);
+      row[i] = e;
+      sum += e;
+    }
+    float inverse = 1 / sum;
+    for (long i = 0; i < width; i++) row[i] *= inverse;
+  }
+}
+
+GLEN_MULTIVERSION void glen_softmax_backward(long rows, long width, float scale,
+                                             const float *restrict y, float *restrict dy) {
+  for (long r = 0; r < rows; r++) {
+    const float *yr = y + r * width;
+    float *dyr = dy + r * width;
+    float sum = 0;
+    for (long i = 0; i < width; i++) sum += yr[i] * dyr[i];
+    for (long i = 0; i < width; i++) dyr[i] = scale * yr[i] * (dyr[i] - sum);
+  }
+}
+
+GLEN_MULTIVERSION void glen_cross_entropy(long rows, long width, float scale,
+                                          const int32_t *targets, float *x, float *losses) {
+  for (long r = 0; r < rows; r++) {
+    float *row = x + r * width;
+    int32_t target = targets[r];
+    if (target < 0) {
+      losses[r] = 0;
+      for (long i = 0; i < width; i++) row[i] = 0;
+      continue;
+    }
+    float max = row_max(width, row);
+    float chosen = row[target];
+    float sum = 0;
+    for (long i = 0; i < width; i++) {
+      float e = glen_exp(row[i] - max);
+      row[i] = e;
+      sum += e;
+    }
+    losses[r] = logf(sum) + max - chosen;
+    float factor = scale / sum;
+    for (long i = 0; i < width; i++) row[i] *= factor;
+    row[target] -= scale;
+  }
+}
+
+// Equal values: the first column wins. A row that holds no number, or only masked columns, gives
+// column 0.
+GLEN_MULTIVERSION void glen_arg_max(long rows, long width, const float *mask, const float *x,
+                                    int32_t *arg, float *value) {
+  for (long r = 0; r < rows; r++) {
+    const float *row = x + r * width;
+    float max = -INFINITY;
+    if (mask) {
+      for (long i = 0; i < width; i++) {
+        float v = row[i] + mask[i];
+        max = v > max ? v : max;
+      }
+    } else {
+      max = row_max(width, row);
+    }
+    long found = 0;
+    for (long i = 0; i < width; i++) {
+      if (row[i] == max && (!mask || mask[i] == 0)) {
+        found = i;
+        break;
+      }
+    }
+    arg[r] = (int32_t)found;
+    value[r] = max;
+  }
+}

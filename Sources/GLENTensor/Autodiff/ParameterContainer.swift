@@ -1,0 +1,39 @@
+/// Something with named parameters: a model, a layer, or a list of tensors.
+public protocol ParameterContainer {
+  /// Calls `body` with the name and the tensor of every parameter, always in the same order.
+  ///
+  /// Loading, saving, tracking, optimising, counting and moving to a device are all such visits.
+  /// The names are those of the checkpoint.
+  mutating func visitParameters(_ body: (String, inout Tensor) throws -> Void) rethrows
+}
+
+extension ParameterContainer {
+  /// All parameters with their names, in visiting order.
+  public var parameters: [(name: String, tensor: Tensor)] {
+    var copy = self
+    var result: [(name: String, tensor: Tensor)] = []
+    copy.visitParameters { result.append(($0, $1)) }
+    return result
+  }
+
+  /// The number of values in all parameters.
+  public var parameterCount: Int { parameters.reduce(0) { $0 + $1.tensor.count } }
+
+  /// The same container with all parameters on another backend.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public func moved(to backend: any Backend) throws -> Self {
+    var copy = self
+    try copy.visitParameters { _, tensor in tensor = try tensor.moved(to: backend) }
+    return copy
+  }
+}
+
+extension [Tensor]: ParameterContainer {
+  /// Visits the elements; their names are their indices.
+  public mutating func visitParameters(
+    _ body: (String, inout Tensor) throws -> Void
+  ) rethrows {
+    for index in indices { try body(String(index), &self[index]) }
+  }
+}

@@ -1,0 +1,203 @@
+/// A device: memory, and the arithmetic on it.
+///
+/// The contract, the same for every operation:
+/// - the caller allocates outputs, has checked every extent, and keeps the storages alive;
+/// - nothing is checked and no tensor is allocated inside a backend;
+/// - work happens in the order of the calls; `download` and `synchronize` wait for it, and report
+///   what failed on the way;
+/// - matrices are row-major; `accumulating` adds to the destination, otherwise it is overwritten
+///   and may hold anything before.
+///
+/// Forward and backward of an operation stand side by side. Equations are those of the operation
+/// layer, which holds all checks and all knowledge of tapes.
+public protocol Backend: AnyObject, Sendable {
+  /// What to call the device in messages.
+  var name: String { get }
+
+  // MARK: Memory
+
+  /// Memory of `byteCount` bytes, aligned to 64; zero bytes are allowed.
+  func allocate(byteCount: Int) throws(TensorError) -> UnsafeMutableRawPointer
+  /// Gives memory back, once the work issued so far no longer needs it.
+  func free(_ address: UnsafeMutableRawPointer, byteCount: Int)
+  /// Copies host memory in; the source may be reused at once.
+  func upload(_ bytes: UnsafeRawBufferPointer, to region: Region)
+  /// Waits, then copies to host memory.
+  func download(_ region: Region, into bytes: UnsafeMutableRawBufferPointer) throws(TensorError)
+  /// Copies `count` elements.
+  func copy(_ source: Region, to destination: Region, count: Int)
+  /// Copies (or adds) rows of `width` elements between matrices with their own row strides.
+  func copyRows(
+    _ source: Region, stride sourceStride: Int, to destination: Region,
+    stride destinationStride: Int, rows: Int, width: Int, accumulating: Bool)
+  /// Sets `count` elements.
+  func fill(_ region: Region, with value: Float, count: Int)
+  /// Waits for all work issued so far.
+  func synchronize() throws(TensorError)
+
+  // MARK: Products
+
+  /// C = alpha op(A) op(B) + beta C.
+  func matrixProduct(_ product: MatrixProduct)
+
+  // MARK: Elementwise
+
+  /// y += scale x.
+  func addScaled(_ x: Region, scale: Float, to y: Region, count: Int)
+  /// y = scale x.
+  func scale(_ x: Region, by scale: Float, into y: Region, count: Int)
+  /// y = max(x, 0).
+  func relu(_ x: Region, into y: Region, count: Int)
+  /// dx = dy where y > 0.
+  func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool)
+  /// y = gelu(gate) up, with the tanh form of gelu.
+  func gatedGELU(gate: Region, up: Region, into y: Region, count: Int)
+  /// The gradients of `gatedGELU`.
+  func gatedGELUBackward(
+    gate: Region, up: Region, dy: Region, dGate: Region, dUp: Region, count: Int,
+    accumulatingGate: Bool, accumulatingUp: Bool)
+  /// y = x / (1 - rate) where the random number of the element is at least `rate`, else 0. The
+  /// backward is the same call on the gradient.
+  func dropout(
+    _ x: Region, rate: Float, key: RandomKey, into y: Region, count: Int, accumulating: Bool)
+
+  // MARK: Rows
+
+  /// y = x weight / rms(x) for each row; `inverse` keeps 1 / rms.
+  func rmsNorm(
+    _ x: Region, weight: Region, epsilon: Float, into y: Region, inverse: Region, rows: Int,
+    width: Int)
+  /// The gradients of `rmsNorm`; that of the weight always accumulates.
+  func rmsNormBackward(
+    x: Region, weight: Region, inverse: Region, dy: Region, dx: Region, dWeight: Region?,
+    rows: Int, width: Int, accumulating: Bool)
+  /// x = softmax(scale (x + mask)) for each row, in place. The mask is one row of 0 and -infinity.
+  func softmax(_ x: Region, mask: Region?, scale: Float, rows: Int, width: Int)
+  /// dy = scale y (dy - sum(y dy)) for each row, in place.
+  func softmaxBackward(y: Region, dy: Region, scale: Float, rows: Int, width: Int)
+  /// Each row's -log softmax at its target; the logits become scale (softmax - one hot). A target
+  /// below 0 counts for nothing.
+  func crossEntropy(
+    _ logits: Region, targets: Region, scale: Float, losses: Region, rows: Int, width: Int)
+  /// x += mask for each row.
+  func addMask(_ mask: Region, to x: Region, rows: Int, width: Int)
+  /// The first greatest element of each row that the mask leaves, and its value.
+  func argMax(
+    _ x: Region, mask: Region?, indices: Region, values: Region, rows: Int, width: Int)
+  /// out[r] = sum_i a[r, i] b[r, i].
+  func rowDot(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
+  /// y[r, i] = scale[r] x[r, i].
+  func rowScale(
+    _ x: Region, by scale: Region, into y: Region, rows: Int, width: Int, accumulating: Bool)
+  /// out[r] = cos(a[r], b[r]); 0 where a row is zero.
+  func rowCosine(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
+  /// The gradients of `rowCosine`.
+  func rowCosineBackward(
+    _ a: Region, _ b: Region, dOut: Region, dA: Region, dB: Region, rows: Int, width: Int,
+    accumulatingA: Bool, accumulatingB: Bool)
+
+  // MARK: Tables
+
+  /// out[i] = table[rows[i]].
+  func gather(_ table: Region, rows: Region, into out: Region, count: Int, width: Int)
+  /// table[rows[i]] += x[i], in an order that does not change from run to run.
+  func scatterAdd(_ x: Region, rows: Region, into table: Region, count: Int, width: Int)
+
+  // MARK: Attention
+
+  /// Multi-head attention on packed sequences.
+  func attention(_ attention: AttentionArguments)
+  /// The gradients of `attention`.
+  func attentionBackward(_ attention: AttentionArguments, _ gradients: AttentionGradients)
+
+  // MARK: Reductions and the optimiser
+
+  /// out[0] = scale * sum of x.
+  func sum(_ x: Region, scale: Float, into out: Region, count: Int)
+  /// out[0] = sum of the squares of x.
+  func sumOfSquares(_ x: Region, into out: Region, count: Int)
+  /// One step of AdamW, in place.
+  func adamW(
+    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
+    _ step: AdamWStep)
+}
+
+/// C[m, n] = alpha op(A)[m, k] op(B)[k, n] + beta C; a stride is the distance between rows as they
+/// lie in memory.
+public struct MatrixProduct: Sendable {
+  /// Rows of C, columns of C, and the extent that is summed over.
+  public var m: Int, n: Int, k: Int
+  /// The operands and the result.
+  public var a: Region, b: Region, c: Region
+  /// Whether A lies in memory as `[k, m]`, B as `[n, k]`.
+  public var transposeA = false, transposeB = false
+  /// The factors.
+  public var alpha: Float = 1, beta: Float = 0
+}
+
+/// The numbers of one AdamW step.
+public struct AdamWStep: Sendable {
+  /// The learning rate.
+  public var rate: Float
+  /// The decay of the two moments.
+  public var beta1: Float, beta2: Float
+  /// What keeps the division finite.
+  public var epsilon: Float
+  /// The decoupled weight decay.
+  public var decay: Float
+  /// 1 - beta^t for the two moments.
+  public var correction1: Float, correction2: Float
+  /// What the gradient is multiplied with first (clipping, accumulation).
+  public var gradientScale: Float
+}
+
+/// Operands and results of multi-head attention on packed sequences.
+///
+/// For sequence s and head h, with the rows of s and the columns of h:
+/// `output = dropout(softmax(Q Kᵀ + bias)) V`. T5 does not scale the product. Query i of a sequence
+/// stands at key position `i + keys - queries`.
+public struct AttentionArguments: Sendable {
+  /// The number of sequences and of heads, and the width of a head.
+  public var sequences: Int, heads: Int, headWidth: Int
+  /// The longest sequence of queries and of keys.
+  public var longestQueries: Int, longestKeys: Int
+  /// All rows of queries and of keys.
+  public var totalQueries: Int, totalKeys: Int
+  /// Whether a query sees only keys up to its own position.
+  public var isCausal: Bool
+  /// [totalQueries, heads headWidth], [totalKeys, heads headWidth] twice.
+  public var queries: Region, keys: Region, values: Region
+  /// [sequences + 1] row numbers.
+  public var queryOffsets: Region, keyOffsets: Region
+  /// The relative position bias, if the layer has one.
+  public var bias: Bias?
+  /// The dropout of the probabilities, if there is one.
+  public var dropout: (rate: Float, key: RandomKey)?
+  /// [totalQueries, heads headWidth].
+  public var output: Region
+  /// [heads, totalQueries]: the logarithm of each softmax's denominator, kept for the backward.
+  public var logSums: Region
+
+  /// The bias of a head for a distance d between key and query position:
+  /// `table[bucketOfDistance[d + reach], head]`.
+  public struct Bias: Sendable {
+    /// [buckets, heads].
+    public var table: Region
+    /// [2 reach + 1] bucket numbers.
+    public var bucketOfDistance: Region
+    /// The greatest distance that occurs.
+    public var reach: Int
+  }
+}
+
+/// The gradients that attention's backward reads and writes.
+public struct AttentionGradients: Sendable {
+  /// The gradient of the output.
+  public var dOutput: Region
+  /// The gradients of the operands.
+  public var dQueries: Region, dKeys: Region, dValues: Region
+  /// Whether each is added to.
+  public var accumulatingQueries: Bool, accumulatingKeys: Bool, accumulatingValues: Bool
+  /// The gradient of the bias table, always added to.
+  public var dBias: Region?
+}

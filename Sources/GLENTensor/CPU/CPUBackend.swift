@@ -1,0 +1,64 @@
+import CGLENBLAS
+import CGLENKernels
+import Dispatch
+import Synchronization
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+/// The processor: OpenBLAS for large products, the kernels of `CGLENKernels` for the rest, and
+/// threads over both.
+///
+/// OpenBLAS is held to one thread and called from several, each on its own part of the result:
+/// its own threads would fight with these.
+public final class CPUBackend: Backend {
+  /// The backend that is used where none is named: all processors.
+  public static let shared = CPUBackend()
+
+  /// How many threads share the work of one operation.
+  public let threadCount: Int
+  let memory = CPUMemoryPool()
+
+  /// A backend that splits work over `threadCount` threads; by default one for each processor, or
+  /// what the environment variable `GLEN_THREADS` says.
+  public init(threadCount: Int? = nil) {
+    let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
+    let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
+    self.threadCount = min(max(wanted, 1), 256)
+    openblas_set_num_threads(1)
+  }
+
+  /// What to call the device in messages.
+  public var name: String { "cpu" }
+
+  /// Calls `body` with parts of `0 ..< count`, each at least `grain` long, on several threads.
+  func parallel(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+    let parts = min(threadCount, count / max(grain, 1))
+    if parts <= 1 {
+      if count > 0 { body(0..<count) }
+      return
+    }
+    withoutActuallyEscaping(body) { body in
+      // The parts do not overlap and the call returns after the last: that is what makes it safe.
+      nonisolated(unsafe) let work = body
+      DispatchQueue.concurrentPerform(iterations: parts) { part in
+        work(count * part / parts..<count * (part + 1) / parts)
+      }
+    }
+  }
+}
+
+extension Region {
+  /// The elements as floats in host memory.
+  var floats: UnsafeMutablePointer<Float> {
+    storage.address.assumingMemoryBound(to: Float.self) + offset
+  }
+
+  /// The elements as whole numbers in host memory.
+  var integers: UnsafeMutablePointer<Int32> {
+    storage.address.assumingMemoryBound(to: Int32.self) + offset
+  }
+}

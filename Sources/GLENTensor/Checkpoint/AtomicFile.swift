@@ -1,0 +1,69 @@
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// Writes a file so that its name never shows anything but the old or the whole new contents.
+///
+/// The bytes go to a temporary file beside it, are flushed to the disk, and then take the name.
+public enum AtomicFile {
+  /// Writes the parts that `body` hands over, in order.
+  ///
+  /// - Throws: `TensorError.file` with the path and the system's reason (a full disk, say); the
+  ///   earlier file is then as it was and the temporary one is gone.
+  public static func write(
+    to url: URL, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+  ) throws {
+    let temporary = url.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw failure(url.path, "cannot be written") }
+    var isOpen = true
+    do {
+      try body { bytes in
+        var rest = bytes
+        while let start = rest.baseAddress, !rest.isEmpty {
+          let written = writeBytes(descriptor, start, rest.count)
+          if written < 0 && errno == EINTR { continue }
+          guard written > 0 else { throw failure(url.path, "could not be written") }
+          rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+        }
+      }
+      guard fsync(descriptor) == 0 else { throw failure(url.path, "could not be flushed") }
+      isOpen = false
+      guard close(descriptor) == 0 else { throw failure(url.path, "could not be closed") }
+      guard rename(temporary, url.path) == 0 else { throw failure(url.path, "cannot be replaced") }
+    } catch {
+      if isOpen { close(descriptor) }
+      unlink(temporary)
+      throw error
+    }
+    // The new name itself must survive a power cut too.
+    let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if folder >= 0 {
+      fsync(folder)
+      close(folder)
+    }
+  }
+
+  /// Writes data.
+  ///
+  /// - Throws: `TensorError.file`.
+  public static func write(_ data: Data, to url: URL) throws {
+    try write(to: url) { append in try data.withUnsafeBytes(append) }
+  }
+
+  private static func failure(_ path: String, _ what: String) -> TensorError {
+    .file(path: path, reason: "\(what): \(String(cString: strerror(errno)))")
+  }
+}
+
+/// `write` of the C library, under a name that the method of the same name does not hide.
+private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
+  write(descriptor, bytes, count)
+}

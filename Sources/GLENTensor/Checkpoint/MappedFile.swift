@@ -1,0 +1,49 @@
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// A file in memory: pages are read when they are first touched.
+///
+/// The mapping is private, so that what is written to it never reaches the file.
+public final class MappedFile: @unchecked Sendable {
+  /// The bytes; valid as long as this object lives.
+  public let bytes: UnsafeMutableRawBufferPointer
+
+  /// Maps a file.
+  ///
+  /// - Throws: `TensorError.file` with the system's reason.
+  public init(_ url: URL) throws(TensorError) {
+    let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Self.failure(url, "cannot be opened") }
+    defer { close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else { throw Self.failure(url, "cannot be read") }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw .file(path: url.path, reason: "is not a regular file")
+    }
+    let size = Int(status.st_size)
+    guard size > 0 else {
+      bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+      return
+    }
+    guard let address = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0),
+      address != MAP_FAILED
+    else { throw Self.failure(url, "cannot be mapped") }
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: size)
+  }
+
+  deinit {
+    if let address = bytes.baseAddress { munmap(address, bytes.count) }
+  }
+
+  private static func failure(_ url: URL, _ what: String) -> TensorError {
+    .file(path: url.path, reason: "\(what): \(String(cString: strerror(errno)))")
+  }
+}

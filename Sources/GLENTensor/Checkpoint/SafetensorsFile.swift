@@ -1,0 +1,280 @@
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+/// A safetensors file, memory-mapped.
+///
+/// The format: eight bytes with the header's length, little-endian; a JSON object that gives each
+/// tensor's `dtype`, `shape` and `data_offsets`; then the data. Every number is checked against the
+/// file before anything is read: offsets must lie inside the file, fit the shape, and not overlap.
+public struct SafetensorsFile: Sendable {
+  /// What the header says of one tensor.
+  struct Entry: Sendable {
+    let elementType: String
+    let shape: [Int]
+    let range: Range<Int>
+  }
+
+  private let file: MappedFile
+  private let path: String
+  private let entries: [String: Entry]
+  /// The free-form strings of the header.
+  public let metadata: [String: String]
+
+  /// The names of the tensors, in alphabetical order.
+  public var names: [String] { entries.keys.sorted() }
+
+  /// Opens a file and checks its header.
+  ///
+  /// - Throws: `TensorError.file` if it cannot be read, `TensorError.checkpoint` if it is cut short
+  ///   or says something false.
+  public init(contentsOf url: URL) throws(TensorError) {
+    path = url.path
+    file = try MappedFile(url)
+    let bytes = UnsafeRawBufferPointer(file.bytes)
+    guard bytes.count >= 8 else {
+      throw .checkpoint(
+        path: path, reason: "is \(bytes.count) bytes long; a safetensors file has 8 at least")
+    }
+    let claimed = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
+    guard claimed <= 100_000_000, Int(claimed) <= bytes.count - 8 else {
+      throw .checkpoint(
+        path: path,
+        reason: "claims a header of \(claimed) bytes in a file of \(bytes.count); "
+          + "it is cut short or not a safetensors file")
+    }
+    let start = 8 + Int(claimed)
+    let header = Data(bytes[8..<start])
+    guard let parsed = try? JSONDecoder().decode([String: HeaderValue].self, from: header) else {
+      throw .checkpoint(path: path, reason: "the header is not the JSON of a safetensors file")
+    }
+    var entries: [String: Entry] = [:]
+    var metadata: [String: String] = [:]
+    for (name, value) in parsed {
+      switch value {
+      case .metadata(let strings): metadata = strings
+      case .tensor(let header):
+        entries[name] = try Self.entry(
+          name, header, dataStart: start, fileSize: bytes.count, path: path)
+      }
+    }
+    var end = start
+    for (name, entry) in entries.sorted(by: { $0.value.range.lowerBound < $1.value.range.lowerBound })
+    where !entry.range.isEmpty {
+      guard entry.range.lowerBound >= end else {
+        throw .checkpoint(path: path, reason: "\(name): its data overlaps another tensor's")
+      }
+      end = entry.range.upperBound
+    }
+    self.entries = entries
+    self.metadata = metadata
+  }
+
+  /// The shape of a tensor, or nil if the file has none of that name.
+  public func shape(of name: String) -> [Int]? { entries[name]?.shape }
+
+  /// A float tensor. F32 data is used where it lies, without a copy; F16 and BF16 are widened.
+  ///
+  /// - Throws: `TensorError.checkpoint` if it is missing or not of a float type.
+  public func tensor(
+    _ name: String, on backend: any Backend = CPUBackend.shared
+  ) throws(TensorError) -> Tensor {
+    let (entry, bytes) = try contents(of: name)
+    let count = entry.shape.product
+    var values: [Float]
+    switch entry.elementType {
+    case "F32":
+      if backend === CPUBackend.shared, let address = bytes.baseAddress,
+        Int(bitPattern: address) % 4 == 0
+      {
+        let storage = Storage(
+          borrowing: UnsafeMutableRawPointer(mutating: address), byteCount: bytes.count,
+          owner: file, on: backend)
+        return Tensor(shape: entry.shape, storage: storage)
+      }
+      values = (0..<count).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
+    case "BF16":
+      values = (0..<count).map {
+        let high = UInt32(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self))
+        return Float(bitPattern: high << 16)
+      }
+    case "F16":
+      values = (0..<count).map {
+        Self.widened(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self))
+      }
+    default:
+      throw .checkpoint(
+        path: path, reason: "\(name): expected F32, F16 or BF16, got \(entry.elementType)")
+    }
+    return try Tensor(values, shape: entry.shape, on: backend)
+  }
+
+  /// A tensor of whole numbers (I32 or I64), in row-major order.
+  ///
+  /// - Throws: `TensorError.checkpoint` if it is missing, of another type, or a number is too large.
+  public func integers(_ name: String) throws(TensorError) -> (values: [Int32], shape: [Int]) {
+    let (entry, bytes) = try contents(of: name)
+    let count = entry.shape.product
+    switch entry.elementType {
+    case "I32":
+      return (
+        (0..<count).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self) }, entry.shape
+      )
+    case "I64":
+      let values = (0..<count).compactMap {
+        Int32(exactly: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
+      }
+      guard values.count == count else {
+        throw .checkpoint(path: path, reason: "\(name): a number does not fit 32 bits")
+      }
+      return (values, entry.shape)
+    default:
+      throw .checkpoint(path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
+    }
+  }
+
+  private func contents(
+    of name: String
+  ) throws(TensorError) -> (entry: Entry, bytes: UnsafeRawBufferPointer) {
+    guard let entry = entries[name] else {
+      throw .checkpoint(path: path, reason: "has no tensor named \(name)")
+    }
+    return (entry, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(file.bytes)[entry.range]))
+  }
+
+  private static let byteCounts = [
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
+    "U16": 2, "U32": 4, "U64": 8, "BOOL": 1,
+  ]
+
+  private static func entry(
+    _ name: String, _ header: TensorHeader, dataStart: Int, fileSize: Int, path: String
+  ) throws(TensorError) -> Entry {
+    func lie(_ reason: String) -> TensorError {
+      .checkpoint(path: path, reason: "\(name): \(reason)")
+    }
+    guard let size = byteCounts[header.dtype] else {
+      throw lie("unknown element type \(header.dtype)")
+    }
+    var byteCount = size
+    for extent in header.shape {
+      let (product, overflow) = byteCount.multipliedReportingOverflow(by: extent)
+      guard extent >= 0, !overflow else { throw lie("the shape \(header.shape) is impossible") }
+      byteCount = product
+    }
+    guard header.data_offsets.count == 2 else { throw lie("needs two data offsets") }
+    let (first, last) = (header.data_offsets[0], header.data_offsets[1])
+    guard first >= 0, last >= first, last <= fileSize - dataStart else {
+      throw lie(
+        "its data at \(first)..\(last) lies outside the file's \(fileSize - dataStart) data bytes; "
+          + "the file is cut short")
+    }
+    guard last - first == byteCount else {
+      throw lie("\(header.dtype) \(header.shape) needs \(byteCount) bytes, has \(last - first)")
+    }
+    return Entry(
+      elementType: header.dtype, shape: header.shape, range: dataStart + first..<dataStart + last)
+  }
+
+  /// IEEE half to single precision.
+  private static func widened(_ half: UInt16) -> Float {
+    let sign = UInt32(half & 0x8000) << 16
+    let exponent = UInt32(half >> 10) & 0x1F
+    let fraction = UInt32(half) & 0x3FF
+    if exponent == 0 {
+      let magnitude = Float(fraction) * 0x1p-24
+      return sign == 0 ? magnitude : -magnitude
+    }
+    let wide = exponent == 31 ? 255 : exponent + 112
+    return Float(bitPattern: sign | wide << 23 | fraction << 13)
+  }
+}
+
+/// The header's JSON of one tensor, with the format's own key names.
+private struct TensorHeader: Codable {
+  var dtype: String
+  var shape: [Int]
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  var data_offsets: [Int]
+}
+
+/// A value in the header's object: a tensor, or the `__metadata__` strings.
+private enum HeaderValue: Decodable {
+  case tensor(TensorHeader)
+  case metadata([String: String])
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let tensor = try? container.decode(TensorHeader.self) {
+      self = .tensor(tensor)
+    } else {
+      self = .metadata(try container.decode([String: String].self))
+    }
+  }
+}
+
+extension SafetensorsFile {
+  /// Writes tensors to a file, atomically, in the given order.
+  ///
+  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  public static func write(
+    _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to url: URL
+  ) throws {
+    try write(
+      tensors.map { ($0.name, .float($0.tensor)) }, metadata: metadata, to: url)
+  }
+
+  /// Something that a safetensors file can hold.
+  public enum Content: Sendable {
+    /// A float tensor, written as F32.
+    case float(Tensor)
+    /// Whole numbers, written as I32.
+    case integers([Int32], shape: [Int])
+  }
+
+  /// Writes float tensors and whole numbers to a file, atomically, in the given order.
+  ///
+  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  public static func write(
+    _ contents: [(name: String, content: Content)], metadata: [String: String] = [:], to url: URL
+  ) throws {
+    var fields: [String] = []
+    if !metadata.isEmpty {
+      fields.append("\"__metadata__\":" + String(decoding: try encoded(metadata), as: UTF8.self))
+    }
+    var offset = 0
+    for (name, content) in contents {
+      let (type, shape) =
+        switch content {
+        case .float(let tensor): ("F32", tensor.shape)
+        case .integers(_, let shape): ("I32", shape)
+        }
+      let header = TensorHeader(
+        dtype: type, shape: shape, data_offsets: [offset, offset + shape.product * 4])
+      offset = header.data_offsets[1]
+      let key = String(decoding: try encoded(name), as: UTF8.self)
+      fields.append(key + ":" + String(decoding: try encoded(header), as: UTF8.self))
+    }
+    var header = Array(("{" + fields.joined(separator: ",") + "}").utf8)
+    // Padded so that the data begins at a multiple of 8.
+    header += [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8)
+    try AtomicFile.write(to: url) { append in
+      try withUnsafeBytes(of: UInt64(header.count).littleEndian, append)
+      try header.withUnsafeBytes(append)
+      for (_, content) in contents {
+        switch content {
+        case .float(let tensor): try tensor.values().withUnsafeBytes(append)
+        case .integers(let values, _): try values.withUnsafeBytes(append)
+        }
+      }
+    }
+  }
+
+  private static func encoded(_ value: some Encodable) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(value)
+  }
+}

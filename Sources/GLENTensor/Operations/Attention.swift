@@ -1,0 +1,131 @@
+/// A stack's relative position bias: one number for each head and each bucket of distances.
+public struct RelativePositionBias: Sendable {
+  /// The learned biases, `[buckets, heads]`.
+  public let table: Tensor
+  /// The bucket of every distance from -reach to reach.
+  let bucketOfDistance: TokenIDs
+  let reach: Int
+
+  /// The bias of positions up to `length`.
+  ///
+  /// - Parameters:
+  ///   - table: `[buckets, heads]`.
+  ///   - length: the longest sequence of queries or keys.
+  ///   - isBidirectional: whether keys after the query have buckets of their own.
+  ///   - maximumDistance: beyond it all distances share a bucket.
+  /// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`.
+  public init(
+    table: Tensor, length: Int, isBidirectional: Bool, maximumDistance: Int
+  ) throws(TensorError) {
+    try Operation.require(
+      table.shape.count == 2, "RelativePositionBias", expected: "[buckets, heads]",
+      got: "\(table.shape)")
+    self.table = table
+    reach = max(length - 1, 0)
+    let buckets = table.shape[0]
+    bucketOfDistance = try TokenIDs(
+      (-reach...reach).map {
+        Int32(
+          Self.bucket(
+            distance: $0, buckets: buckets, isBidirectional: isBidirectional,
+            maximumDistance: maximumDistance))
+      }, on: table.backend)
+  }
+
+  /// T5's bucket of a distance (key position minus query position): half of the buckets are exact,
+  /// the others grow logarithmically up to the maximum distance.
+  static func bucket(
+    distance: Int, buckets: Int, isBidirectional: Bool, maximumDistance: Int
+  ) -> Int {
+    var buckets = buckets
+    var offset = 0
+    var away = max(-distance, 0)
+    if isBidirectional {
+      buckets /= 2
+      if distance > 0 { offset = buckets }
+      away = abs(distance)
+    }
+    let exact = buckets / 2
+    if away < exact { return offset + away }
+    // In float32 and in this order, because that is how checkpoints were trained.
+    let ratio = logarithm(Float(away) / Float(exact)) / logarithm(Float(maximumDistance) / Float(exact))
+    let further = exact + Int(ratio * Float(buckets - exact))
+    return offset + min(further, buckets - 1)
+  }
+}
+
+/// Multi-head attention on packed sequences: softmax(Q Kᵀ + bias) V for each sequence and head.
+///
+/// queries are `[total queries, heads × headWidth]`, keys and values `[total keys, ...]`; T5 does
+/// not scale the product. With `isCausal`, query i of a sequence sees the keys up to position
+/// i + keys - queries.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+public func attention(
+  queries: Tensor, keys: Tensor, values: Tensor, heads: Int, queryOffsets: SequenceOffsets,
+  keyOffsets: SequenceOffsets, bias: RelativePositionBias? = nil, isCausal: Bool = false,
+  dropout: (rate: Float, key: RandomKey)? = nil
+) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("attention", queries, keys, values, bias?.table)
+  let inner = queries.width
+  try Operation.require(
+    heads > 0 && inner % heads == 0 && queryOffsets.count == keyOffsets.count
+      && queries.shape == [queryOffsets.totalLength, inner]
+      && keys.shape == [keyOffsets.totalLength, inner] && values.shape == keys.shape
+      && (bias == nil
+        || bias?.table.shape.last == heads
+          && (bias?.reach ?? 0) >= max(queryOffsets.longest, keyOffsets.longest) - 1),
+    "attention",
+    expected: "queries [\(queryOffsets.totalLength), h·d], keys and values "
+      + "[\(keyOffsets.totalLength), h·d], a bias of \(heads) heads that reaches far enough",
+    got: "\(queries.shape), \(keys.shape), \(values.shape), \(bias?.table.shape ?? [])")
+  let backend = queries.backend
+  let output = try Tensor(unset: queries.shape, on: backend)
+  let logSums = try Tensor(unset: [heads, queryOffsets.totalLength], on: backend)
+  let arguments = AttentionArguments(
+    sequences: queryOffsets.count, heads: heads, headWidth: inner / heads,
+    longestQueries: queryOffsets.longest, longestKeys: keyOffsets.longest,
+    totalQueries: queryOffsets.totalLength, totalKeys: keyOffsets.totalLength, isCausal: isCausal,
+    queries: queries.region, keys: keys.region, values: values.region,
+    queryOffsets: Region(queryOffsets.storage), keyOffsets: Region(keyOffsets.storage),
+    bias: bias.map {
+      .init(
+        table: $0.table.region, bucketOfDistance: $0.bucketOfDistance.region, reach: $0.reach)
+    },
+    dropout: dropout.flatMap { $0.rate > 0 ? $0 : nil }, output: output.region,
+    logSums: logSums.region)
+  backend.attention(arguments)
+
+  guard let tape else { return output }
+  let inputs = (Input(queries), Input(keys), Input(values))
+  let biasInput = bias.map { Input($0.table) }
+  // `arguments` holds the storages that the backward reads.
+  return tape.record(output) { (gradients, dOutput) throws(TensorError) in
+    let backend = dOutput.backend
+    let dQueries = try gradients.destination(for: inputs.0, on: backend)
+    let dKeys = try gradients.destination(for: inputs.1, on: backend)
+    let dValues = try gradients.destination(for: inputs.2, on: backend)
+    let dBias: Region? =
+      if let biasInput {
+        try gradients.summingDestination(for: biasInput, on: backend)
+      } else {
+        nil
+      }
+    func target(
+      _ wanted: (region: Region, accumulating: Bool)?, _ input: Input
+    ) throws(TensorError) -> (region: Region, accumulating: Bool) {
+      if let wanted { return wanted }
+      return (try Tensor(unset: input.shape, on: backend).region, false)
+    }
+    let toQueries = try target(dQueries, inputs.0)
+    let toKeys = try target(dKeys, inputs.1)
+    let toValues = try target(dValues, inputs.2)
+    backend.attentionBackward(
+      arguments,
+      AttentionGradients(
+        dOutput: dOutput.region, dQueries: toQueries.region, dKeys: toKeys.region,
+        dValues: toValues.region, accumulatingQueries: toQueries.accumulating,
+        accumulatingKeys: toKeys.accumulating, accumulatingValues: toValues.accumulating,
+        dBias: dBias))
+  }
+}

@@ -1,0 +1,167 @@
+/// What one pass of document states over the vocabulary gives.
+public struct IdentifierPass: Sendable {
+  /// r = softmax((scale states tableᵀ + mask) / temperature) table, `[count, width]`; differentiable.
+  public let representations: Tensor
+  /// The masked arg max of each state: the identifier's token.
+  public let tokens: TokenIDs
+  /// The arg max of each state without the mask.
+  public let unmaskedTokens: TokenIDs
+}
+
+/// The identifier representations of document states: Equation (6) of the paper.
+///
+/// It is one attention head whose query is `scale state / temperature` and whose keys and values
+/// are the table; scores exist for a chunk of states at a time, in the forward and again in the
+/// backward. No gradient flows through the arg max.
+///
+/// - Parameters:
+///   - states: `[count, width]`, unscaled.
+///   - table: `[V, width]`.
+///   - scale: the tied head's factor.
+///   - temperature: τ, above 0.
+///   - mask: `[V]`, -infinity for tokens that no identifier may have.
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument`, `.backendMismatch`, `.outOfMemory`.
+public func identifierRepresentation(
+  states: Tensor, table: Tensor, scale: Float, temperature: Float, mask: Tensor?
+) throws(TensorError) -> IdentifierPass {
+  let tape = try Operation.tape("identifierRepresentation", states, table, mask)
+  try Operation.require(
+    table.shape.count == 2 && states.shape.count == 2 && states.width == table.width
+      && (mask == nil || mask?.shape == [table.shape[0]]),
+    "identifierRepresentation", expected: "states [count, m], a table [V, m], a mask [V]",
+    got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
+  guard temperature > 0 else {
+    throw .invalidArgument(
+      operation: "identifierRepresentation",
+      reason: "the temperature is \(temperature); expected above 0")
+  }
+  let backend = states.backend
+  let scores = VocabularyScores(
+    states: states.detached, table: table.detached, scale: scale, mask: mask)
+  let representations = try Tensor(unset: states.shape, on: backend)
+  let tokens = try TokenIDs(unset: states.rows, on: backend)
+  let unmaskedTokens = try TokenIDs(unset: states.rows, on: backend)
+  let values = try Tensor(unset: [states.rows], on: backend)
+  let width = table.width
+  try scores.forEachChunk { first, rows, chunk throws(TensorError) in
+    backend.argMax(
+      chunk.region, mask: mask?.region, indices: tokens.region.advanced(by: first),
+      values: values.region, rows: rows, width: scores.vocabulary)
+    backend.argMax(
+      chunk.region, mask: nil, indices: unmaskedTokens.region.advanced(by: first),
+      values: values.region, rows: rows, width: scores.vocabulary)
+    backend.softmax(
+      chunk.region, mask: mask?.region, scale: 1 / temperature, rows: rows,
+      width: scores.vocabulary)
+    backend.matrixProduct(
+      MatrixProduct(
+        m: rows, n: width, k: scores.vocabulary, a: chunk.region, b: table.region,
+        c: representations.region.advanced(by: first * width)))
+  }
+
+  guard let tape else {
+    return IdentifierPass(
+      representations: representations, tokens: tokens, unmaskedTokens: unmaskedTokens)
+  }
+  let (statesInput, tableInput) = (Input(states), Input(table))
+  let tracked = tape.record(representations) { (gradients, dr) throws(TensorError) in
+    let dStates = try gradients.destination(for: statesInput, on: backend)
+    let dTable = try gradients.summingDestination(for: tableInput, on: backend)
+    try scores.addGradients(
+      dr, temperature: temperature, dStates: dStates, dTable: dTable)
+  }
+  return IdentifierPass(
+    representations: tracked, tokens: tokens, unmaskedTokens: unmaskedTokens)
+}
+
+/// The masked arg max of each state and its score: an identifier's tokens and weights.
+///
+/// States are `[count, width]`; the weights are those of Equation (9), unmasked logits at the
+/// chosen tokens.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`.
+public func bestTokens(
+  states: Tensor, table: Tensor, scale: Float, mask: Tensor?
+) throws(TensorError) -> (tokens: TokenIDs, weights: Tensor) {
+  try Operation.require(
+    table.shape.count == 2 && states.shape.count == 2 && states.width == table.width
+      && (mask == nil || mask?.shape == [table.shape[0]]),
+    "bestTokens", expected: "states [count, m], a table [V, m], a mask [V]",
+    got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
+  let scores = VocabularyScores(
+    states: states.detached, table: table.detached, scale: scale, mask: mask)
+  let tokens = try TokenIDs(unset: states.rows, on: states.backend)
+  let weights = try Tensor(unset: [states.rows], on: states.backend)
+  try scores.forEachChunk { first, rows, chunk throws(TensorError) in
+    states.backend.argMax(
+      chunk.region, mask: mask?.region, indices: tokens.region.advanced(by: first),
+      values: weights.region.advanced(by: first), rows: rows, width: scores.vocabulary)
+  }
+  return (tokens, weights)
+}
+
+/// The scores of states against the whole vocabulary, a chunk of states at a time.
+private struct VocabularyScores: Sendable {
+  let states: Tensor
+  let table: Tensor
+  let scale: Float
+  let mask: Tensor?
+  var vocabulary: Int { table.shape[0] }
+  private var chunk: Int { min(max(scoreChunkCount / vocabulary, 1), max(states.rows, 1)) }
+
+  /// Calls `body` with the first state, the number of states and their scores `[rows, V]`, which it
+  /// may overwrite.
+  func forEachChunk(
+    _ body: (Int, Int, Tensor) throws(TensorError) -> Void
+  ) throws(TensorError) {
+    let scores = try Tensor(unset: [chunk, vocabulary], on: states.backend)
+    for first in stride(from: 0, to: states.rows, by: chunk) {
+      let rows = min(chunk, states.rows - first)
+      states.backend.matrixProduct(
+        MatrixProduct(
+          m: rows, n: vocabulary, k: table.width,
+          a: states.region.advanced(by: first * table.width), b: table.region, c: scores.region,
+          transposeB: true, alpha: scale))
+      try body(first, rows, scores)
+    }
+  }
+
+  /// With P the softmax and r = P E: dP = dr Eᵀ, dS = P (dP - rowsum(P dP)) / τ,
+  /// dstates = scale dS E, dE = Pᵀ dr + scale dSᵀ states.
+  func addGradients(
+    _ dr: Tensor, temperature: Float, dStates: (region: Region, accumulating: Bool)?,
+    dTable: Region?
+  ) throws(TensorError) {
+    let backend = states.backend
+    let width = table.width
+    let slopes = try Tensor(unset: [chunk, vocabulary], on: backend)
+    try forEachChunk { first, rows, scores throws(TensorError) in
+      let chunkGradient = dr.region.advanced(by: first * width)
+      backend.softmax(
+        scores.region, mask: mask?.region, scale: 1 / temperature, rows: rows, width: vocabulary)
+      backend.matrixProduct(
+        MatrixProduct(
+          m: rows, n: vocabulary, k: width, a: chunkGradient, b: table.region, c: slopes.region,
+          transposeB: true))
+      backend.softmaxBackward(
+        y: scores.region, dy: slopes.region, scale: 1 / temperature, rows: rows, width: vocabulary)
+      if let dStates {
+        backend.matrixProduct(
+          MatrixProduct(
+            m: rows, n: width, k: vocabulary, a: slopes.region, b: table.region,
+            c: dStates.region.advanced(by: first * width), alpha: scale,
+            beta: dStates.accumulating ? 1 : 0))
+      }
+      guard let dTable else { return }
+      backend.matrixProduct(
+        MatrixProduct(
+          m: vocabulary, n: width, k: rows, a: scores.region, b: chunkGradient, c: dTable,
+          transposeA: true, beta: 1))
+      backend.matrixProduct(
+        MatrixProduct(
+          m: vocabulary, n: width, k: rows, a: slopes.region,
+          b: states.region.advanced(by: first * width), c: dTable, transposeA: true, alpha: scale,
+          beta: 1))
+    }
+  }
+}

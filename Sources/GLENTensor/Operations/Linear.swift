@@ -1,0 +1,46 @@
+/// y = scale x Wᵀ + residual.
+///
+/// x is `[..., inputs]`, the weight `[outputs, inputs]`, y and the residual `[..., outputs]`. Any
+/// two matrices with rows of equal width can be multiplied so.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+public func linear(
+  _ x: Tensor, _ weight: Tensor, adding residual: Tensor? = nil, scale: Float = 1
+) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("linear", x, weight, residual)
+  try Operation.require(
+    weight.shape.count == 2 && x.width == weight.width, "linear",
+    expected: "[..., k] and [n, k]", got: "\(x.shape) and \(weight.shape)")
+  let (rows, inputs, outputs) = (x.rows, weight.shape[1], weight.shape[0])
+  let y = try Tensor(unset: x.shape.dropLast() + [outputs], on: x.backend)
+  if let residual {
+    try Operation.require(
+      residual.shape == y.shape, "linear", expected: "a residual of \(y.shape)",
+      got: "\(residual.shape)")
+    y.backend.copy(residual.region, to: y.region, count: y.count)
+  }
+  y.backend.matrixProduct(
+    MatrixProduct(
+      m: rows, n: outputs, k: inputs, a: x.region, b: weight.region, c: y.region,
+      transposeB: true, alpha: scale, beta: residual == nil ? 0 : 1))
+
+  guard let tape else { return y }
+  let (xInput, weightInput, residualInput) = (Input(x), Input(weight), residual.map(Input.init))
+  let (x, weight) = (x.detached, weight.detached)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    let backend = dy.backend
+    if let (dx, accumulating) = try gradients.destination(for: xInput, on: backend) {
+      backend.matrixProduct(
+        MatrixProduct(
+          m: rows, n: inputs, k: outputs, a: dy.region, b: weight.region, c: dx, alpha: scale,
+          beta: accumulating ? 1 : 0))
+    }
+    if let (dWeight, accumulating) = try gradients.destination(for: weightInput, on: backend) {
+      backend.matrixProduct(
+        MatrixProduct(
+          m: outputs, n: inputs, k: rows, a: dy.region, b: x.region, c: dWeight, transposeA: true,
+          alpha: scale, beta: accumulating ? 1 : 0))
+    }
+    if let residualInput { try gradients.add(dy, to: residualInput) }
+  }
+}

@@ -1,0 +1,121 @@
+/// Rows of a table: y[i] = table[rows[i]].
+///
+/// The table is `[rows, width]`, y `[count, width]`. The embedding of token ids, and any other
+/// choice of rows. The gradient of a row is the sum over its uses, in a fixed order.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`. Row numbers are not checked against the
+///   table here: they come from a tokenizer or an arg max (see `T5Model.validate`).
+public func gather(_ table: Tensor, rows: TokenIDs) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("gather", table)
+  try Operation.require(
+    table.shape.count == 2, "gather", expected: "a table [rows, width]", got: "\(table.shape)")
+  let (count, width) = (rows.count, table.width)
+  let y = try Tensor(unset: [count, width], on: table.backend)
+  y.backend.gather(table.region, rows: rows.region, into: y.region, count: count, width: width)
+
+  guard let tape else { return y }
+  let input = Input(table)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    if let dTable = try gradients.summingDestination(for: input, on: dy.backend) {
+      dy.backend.scatterAdd(
+        dy.region, rows: rows.region, into: dTable, count: count, width: width)
+    }
+  }
+}
+
+/// Puts the steps of a rollout side by side: y[b, t] = steps[t][b].
+///
+/// Each step is `[batch, width]`, y `[batch, steps, width]`.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for no steps, `.outOfMemory`.
+public func stack(_ steps: [Tensor]) throws(TensorError) -> Tensor {
+  guard let first = steps.first else {
+    throw .invalidArgument(operation: "stack", reason: "there are no steps")
+  }
+  var tape: Tape?
+  for step in steps {
+    try Operation.require(
+      step.shape == first.shape && step.shape.count == 2, "stack",
+      expected: "steps of \(first.shape)", got: "\(step.shape)")
+    tape = try Operation.tape("stack", first, step) ?? tape
+  }
+  let (batch, width, length) = (first.shape[0], first.width, steps.count)
+  let y = try Tensor(unset: [batch, length, width], on: first.backend)
+  for (index, step) in steps.enumerated() {
+    y.backend.copyRows(
+      step.region, stride: width, to: y.region.advanced(by: index * width),
+      stride: length * width, rows: batch, width: width, accumulating: false)
+  }
+
+  guard let tape else { return y }
+  let inputs = steps.map(Input.init)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    for (index, input) in inputs.enumerated() {
+      guard let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) else {
+        continue
+      }
+      dy.backend.copyRows(
+        dy.region.advanced(by: index * width), stride: length * width, to: dx, stride: width,
+        rows: batch, width: width, accumulating: accumulating)
+    }
+  }
+}
+
+/// The dot product of each pair of rows: y[i] = a[i] · b[i].
+///
+/// a and b are `[rows, width]`, y `[rows]`.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+public func rowDot(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("rowDot", a, b)
+  try Operation.require(
+    a.shape == b.shape && a.shape.count == 2, "rowDot", expected: "\(a.shape) twice",
+    got: "\(b.shape)")
+  let (rows, width) = (a.rows, a.width)
+  let y = try Tensor(unset: [rows], on: a.backend)
+  y.backend.rowDot(a.region, b.region, into: y.region, rows: rows, width: width)
+
+  guard let tape else { return y }
+  let (aInput, bInput) = (Input(a), Input(b))
+  let (a, b) = (a.detached, b.detached)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    for (input, other) in [(aInput, b), (bInput, a)] {
+      guard let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) else {
+        continue
+      }
+      dy.backend.rowScale(
+        other.region, by: dy.region, into: dx, rows: rows, width: width,
+        accumulating: accumulating)
+    }
+  }
+}
+
+/// The cosine of each pair of rows; 0 where a row is zero.
+///
+/// a and b are `[rows, width]`, the result `[rows]`. Equation (9) of the paper.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+public func rowCosine(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("rowCosine", a, b)
+  try Operation.require(
+    a.shape == b.shape && a.shape.count == 2, "rowCosine", expected: "\(a.shape) twice",
+    got: "\(b.shape)")
+  let (rows, width) = (a.rows, a.width)
+  let y = try Tensor(unset: [rows], on: a.backend)
+  y.backend.rowCosine(a.region, b.region, into: y.region, rows: rows, width: width)
+
+  guard let tape else { return y }
+  let (aInput, bInput) = (Input(a), Input(b))
+  let (a, b) = (a.detached, b.detached)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    let backend = dy.backend
+    let da = try gradients.destination(for: aInput, on: backend)
+    let db = try gradients.destination(for: bInput, on: backend)
+    let unwanted = try da == nil || db == nil ? Tensor(unset: a.shape, on: backend) : nil
+    guard let toA = da?.region ?? unwanted?.region, let toB = db?.region ?? unwanted?.region
+    else { return }
+    backend.rowCosineBackward(
+      a.region, b.region, dOut: dy.region, dA: toA, dB: toB, rows: rows, width: width,
+      accumulatingA: da?.accumulating ?? false, accumulatingB: db?.accumulating ?? false)
+  }
+}

@@ -1,0 +1,127 @@
+/// A dense, row-major array of float32 values with value semantics.
+///
+/// Copies share memory; only the optimiser writes, through `inout`, and then into memory of its
+/// own. An operation runs on the backend where its operands live. A tensor that belongs to a tape
+/// (see `valueWithPullback`) makes every operation on it be recorded.
+public struct Tensor: Sendable {
+  /// The extents, slowest first. A scalar has the shape `[]`.
+  public let shape: [Int]
+  /// The memory; at least `count` elements.
+  public internal(set) var storage: Storage
+  /// This value's place on a tape, if it is being differentiated.
+  var node: Node?
+
+  /// A tensor over existing memory.
+  init(shape: [Int], storage: Storage, node: Node? = nil) {
+    self.shape = shape
+    self.storage = storage
+    self.node = node
+  }
+
+  /// A tensor with unspecified contents.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public init(unset shape: [Int], on backend: any Backend) throws(TensorError) {
+    self.shape = shape
+    storage = try Storage(byteCount: shape.product * 4, on: backend)
+  }
+
+  /// A tensor filled with one value.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public init(
+    repeating value: Float, shape: [Int], on backend: any Backend = CPUBackend.shared
+  ) throws(TensorError) {
+    try self.init(unset: shape, on: backend)
+    backend.fill(region, with: value, count: count)
+  }
+
+  /// A tensor with the given values.
+  ///
+  /// - Throws: `TensorError.shapeMismatch` if the number of values is not the shape's,
+  ///   `TensorError.outOfMemory`.
+  public init(
+    _ values: [Float], shape: [Int], on backend: any Backend = CPUBackend.shared
+  ) throws(TensorError) {
+    guard values.count == shape.product else {
+      throw .shapeMismatch(
+        operation: "Tensor", expected: "\(shape.product) values for \(shape)",
+        got: "\(values.count)")
+    }
+    try self.init(unset: shape, on: backend)
+    values.withUnsafeBytes { backend.upload($0, to: region) }
+  }
+
+  /// The backend that holds the values.
+  public var backend: any Backend { storage.backend }
+  /// The number of elements.
+  public var count: Int { shape.product }
+  /// The extent of the last dimension; 1 for a scalar.
+  public var width: Int { shape.last ?? 1 }
+  /// The number of rows when all dimensions but the last are taken together.
+  public var rows: Int { shape.dropLast().product }
+  /// The whole of the memory.
+  public var region: Region { Region(storage) }
+  /// Whether operations on this tensor are recorded.
+  public var isTracked: Bool { node != nil }
+
+  /// The same values, outside any tape.
+  public var detached: Tensor { Tensor(shape: shape, storage: storage) }
+
+  /// The values in memory order.
+  ///
+  /// - Throws: `TensorError.backendFailure` if the device failed on the way here.
+  public func values() throws(TensorError) -> [Float] {
+    var result = [Float](repeating: 0, count: count)
+    try unsafeDownload(region, into: &result)
+    return result
+  }
+
+  /// The only element.
+  ///
+  /// - Throws: `TensorError.shapeMismatch` if there are more elements than one.
+  public func scalar() throws(TensorError) -> Float {
+    guard count == 1 else {
+      throw .shapeMismatch(operation: "scalar", expected: "one element", got: "\(shape)")
+    }
+    return try values()[0]
+  }
+
+  /// The same values on another backend.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public func moved(to backend: any Backend) throws(TensorError) -> Tensor {
+    if backend === self.backend { return detached }
+    return try Tensor(values(), shape: shape, on: backend)
+  }
+
+  /// Makes sure that nobody else sees what is written here next.
+  ///
+  /// - Complexity: O(1) when the storage is unshared, otherwise one copy.
+  public mutating func makeUnique() throws(TensorError) {
+    if isKnownUniquelyReferenced(&storage) { return }
+    let copy = try Storage(byteCount: count * 4, on: backend)
+    backend.copy(region, to: Region(copy), count: count)
+    storage = copy
+  }
+}
+
+/// Reads elements of four bytes from a backend into host memory.
+func unsafeDownload<Element>(
+  _ region: Region, into array: inout [Element]
+) throws(TensorError) {
+  let failure = array.withUnsafeMutableBytes { bytes -> TensorError? in
+    do throws(TensorError) {
+      try region.storage.backend.download(region, into: bytes)
+      return nil
+    } catch {
+      return error
+    }
+  }
+  if let failure { throw failure }
+}
+
+extension Collection where Element == Int {
+  /// The product of all elements; 1 when there are none.
+  var product: Int { reduce(1, *) }
+}
