@@ -1,1 +1,1 @@
-// Placeholder.
+// Tests of GLENTensor.

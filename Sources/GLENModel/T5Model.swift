@@ -1,0 +1,141 @@
+public import GLENTensor
+
+/// A T5 encoder-decoder with one table for input, output and identifiers.
+///
+/// A value: copies share their parameters until one is changed.
+public struct T5Model: Sendable, ParameterContainer {
+  /// The model's shape.
+  public let configuration: T5Configuration
+  /// The embedding table E, `[vocabulary, width]`.
+  public var table: Tensor
+  var encoder: T5Encoder
+  var decoder: T5Decoder
+
+  /// The backend that holds the parameters.
+  public var backend: any Backend { table.backend }
+
+  /// Visits all parameters under their Hugging Face names.
+  public mutating func visitParameters(
+    _ body: (String, inout Tensor) throws -> Void
+  ) rethrows {
+    try body("shared.weight", &table)
+    try encoder.visitParameters(body)
+    try decoder.visitParameters(body)
+  }
+
+  /// Encodes packed texts.
+  ///
+  /// - Returns: the encoder's final states, `[total length, width]`.
+  /// - Throws: `TensorError`.
+  public func encode(_ batch: TokenBatch, dropout: Dropout = .none) throws -> Tensor {
+    let embeddings = try gather(table, rows: batch.tokens)
+    return try encoder(embeddings, offsets: batch.offsets, configuration, dropout: dropout)
+  }
+
+  /// A decoder at the beginning, over encoded texts.
+  ///
+  /// - Parameters:
+  ///   - encoded: the states that `encode` gave for the batch.
+  ///   - longest: the greatest number of steps that will be taken.
+  /// - Throws: `TensorError`.
+  public func startDecoding(
+    _ encoded: Tensor, offsets: SequenceOffsets, longest: Int, dropout: Dropout = .none
+  ) throws -> DecoderState {
+    try DecoderState(
+      decoder, configuration, encoded: encoded, offsets: offsets, longest: longest,
+      dropout: dropout)
+  }
+
+  /// What a decoder step takes in after the first, whose input is always the start token.
+  public enum Feedback: Sendable {
+    /// The step's own final state, unscaled: the method. Equation (2) of the paper.
+    case states
+    /// The embedding of the best token that the mask leaves: ordinary greedy generation, and the
+    /// paper's ablation when searching.
+    case bestTokens(mask: Tensor?)
+    /// The embeddings of given tokens, `[batch]` for each step after the first: the ablation when
+    /// training.
+    case tokens([TokenIDs])
+  }
+
+  /// The rollout: n decoder states for each text.
+  ///
+  /// - Parameters:
+  ///   - batch: the packed texts.
+  ///   - steps: the identifier's length n.
+  ///   - feedback: what each step hands to the next.
+  /// - Returns: h_1 ... h_n, unscaled, `[batch, steps, width]`.
+  /// - Throws: `TensorError`, `ModelError.input` for less than one step.
+  public func rollout(
+    _ batch: TokenBatch, steps: Int, feedback: Feedback = .states, dropout: Dropout = .none
+  ) throws -> Tensor {
+    guard steps > 0 else { throw ModelError.input(reason: "a rollout needs at least one step") }
+    let encoded = try encode(batch, dropout: dropout.split(0))
+    var state = try startDecoding(
+      encoded, offsets: batch.offsets, longest: steps, dropout: dropout.split(1))
+    let starts = try TokenIDs([Int32](repeating: 0, count: batch.count), on: backend)
+    var input = try gather(table, rows: starts)  // [batch, width]
+    var states: [Tensor] = []
+    for step in 0..<steps {
+      let h = try state.advance(input)
+      states.append(h)
+      guard step + 1 < steps else { break }
+      switch feedback {
+      case .states: input = h
+      case .bestTokens(let mask):
+        let best = try bestTokens(
+          states: h, table: table, scale: configuration.headScale, mask: mask)
+        input = try gather(table, rows: best.tokens)
+      case .tokens(let tokens):
+        guard step < tokens.count, tokens[step].count == batch.count else {
+          throw ModelError.input(
+            reason: "\(steps) steps need \(steps - 1) rows of \(batch.count) tokens to feed back")
+        }
+        input = try gather(table, rows: tokens[step])
+      }
+    }
+    return try stack(states)
+  }
+
+  /// The logits of states, `[..., width]` to `[..., vocabulary]`: x Eᵀ with x = m^-1/2 h.
+  ///
+  /// - Throws: `TensorError`.
+  public func logits(_ states: Tensor) throws -> Tensor {
+    try linear(states, table, scale: configuration.headScale)
+  }
+
+  /// The masked arg max of every state and its logit: identifiers and weights of documents.
+  ///
+  /// - Parameters:
+  ///   - states: `[batch, steps, width]`.
+  ///   - mask: `[vocabulary]`, -infinity where no identifier may go.
+  /// - Returns: tokens and weights in the order of the states.
+  /// - Throws: `TensorError`.
+  public func identifiers(
+    _ states: Tensor, mask: Tensor?
+  ) throws -> (tokens: TokenIDs, weights: Tensor) {
+    try bestTokens(
+      states: states.reshaped(to: [states.rows, states.width]), table: table,
+      scale: configuration.headScale, mask: mask)
+  }
+
+  /// Greedy generation with tokens fed back, until the end token or `maximumLength`.
+  ///
+  /// - Returns: for each text its tokens, without the end token.
+  /// - Throws: `TensorError`, `ModelError`.
+  public func generate(_ batch: TokenBatch, maximumLength: Int) throws -> [[Int32]] {
+    let encoded = try encode(batch)
+    var state = try startDecoding(encoded, offsets: batch.offsets, longest: max(maximumLength, 1))
+    var tokens = [Int32](repeating: 0, count: batch.count)
+    var results = [[Int32]](repeating: [], count: batch.count)
+    var isDone = [Bool](repeating: false, count: batch.count)
+    for _ in 0..<maximumLength where isDone.contains(false) {
+      let h = try state.advance(gather(table, rows: TokenIDs(tokens, on: backend)))
+      tokens = try identifiers(h, mask: nil).tokens.values()
+      for (index, token) in tokens.enumerated() where !isDone[index] {
+        if token == 1 { isDone[index] = true } else { results[index].append(token) }
+      }
+    }
+    return results
+  }
+}

@@ -1,0 +1,135 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import Testing
+
+@testable import GLENTraining
+
+/// Every number of every golden case, within the tolerances of Tests/Parity/README.md.
+@Suite("Parity with PyTorch") struct ParityTests {
+  @Test("cases are found") func casesAreFound() {
+    #expect(ParityCase.all.count >= 3)
+  }
+
+  @Test("states and logits", arguments: ParityCase.all)
+  func states(_ parity: ParityCase) throws {
+    let (model, settings) = (try parity.model(), try parity.settings())
+    let expected = try parity.file("expected.safetensors")
+    let queries = try parity.sequences("query")
+    let width = model.configuration.width
+    let batch = try TokenBatch(queries, vocabularySize: model.configuration.vocabularySize)
+
+    // The golden states are padded; ours are packed.
+    let golden = try expected.tensor("encoder_last_hidden_state")
+    let values = try golden.values()
+    let longest = golden.shape[1]
+    let real = queries.enumerated().flatMap { index, query in
+      values[(index * longest) * width..<(index * longest + query.count) * width]
+    }
+    #expect(relativeDifference(try model.encode(batch).values(), real) < 1e-4)
+
+    let states = try model.rollout(batch, steps: settings.identifier_length)
+    #expect(
+      relativeDifference(
+        try states.values(), try expected.tensor("decoder_states").values()) < 1e-4)
+    #expect(
+      relativeDifference(
+        try model.logits(states).values(), try expected.tensor("logits").values()) < 1e-4)
+  }
+
+  @Test("keyword loss and all its gradients", arguments: ParityCase.all)
+  func keywordLoss(_ parity: ParityCase) throws {
+    let model = try parity.model()
+    let expected = try parity.file("expected.safetensors")
+    let (labels, shape) = try parity.file("inputs.safetensors").integers("keyword_labels")
+    let targets = (0..<shape[0]).map { Array(labels[$0 * shape[1]..<($0 + 1) * shape[1]]) }
+    let batch = try TokenBatch(
+      parity.sequences("query"), vocabularySize: model.configuration.vocabularySize)
+    let (loss, gradients) = try valueAndGradient(of: model) {
+      try KeywordLoss.value($0, batch, targets: targets)
+    }
+    let golden = try expected.tensor("keyword_loss").scalar()
+    #expect(abs(try loss.scalar() - golden) <= 1e-5 * abs(golden))
+    try expectGradients(gradients, of: model, expected, prefix: "keyword_grad.")
+  }
+
+  @Test("refinement losses and all their gradients", arguments: ParityCase.all)
+  func refinementLoss(_ parity: ParityCase) throws {
+    let (model, settings) = (try parity.model(), try parity.settings())
+    let expected = try parity.file("expected.safetensors")
+    var refinement = RefinementLoss()
+    refinement.pointwiseWeight = settings.lambda_point
+    refinement.distanceWeight = settings.lambda_dist
+    refinement.temperature = settings.temperature
+    let identifiers = IdentifierSettings(
+      identifierLength: settings.identifier_length, maskedTokens: settings.masked_token_ids)
+    let mask = try identifiers.mask(
+      vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    let (queries, documents) = (try parity.sequences("query"), try parity.sequences("document"))
+    var found: RefinementLoss.Parts?
+    let (loss, gradients) = try valueAndGradient(of: model) { model in
+      let parts = try refinement.parts(
+        model, queries: queries, documents: documents, settings: identifiers, mask: mask)
+      found = parts
+      return parts.total
+    }
+    let parts = try #require(found)
+    for (name, value) in [
+      ("refine_loss", loss), ("refine_pair", parts.pairwise), ("refine_ce", parts.retrieval),
+      ("refine_dist", parts.distance),
+    ] {
+      let golden = try expected.tensor(name).scalar()
+      let got = try value.scalar()
+      #expect(abs(got - golden) <= 1e-5 * max(abs(golden), 1), "\(name): \(got), not \(golden)")
+    }
+    #expect(
+      relativeDifference(
+        try parts.relevances.values(), try expected.tensor("refine_scores").values()) < 1e-4)
+    let n = settings.identifier_length
+    let each = settings.documents_per_query
+    let targets = (0..<queries.count).flatMap { query in
+      parts.identifiers[query * each * n..<(query * each + 1) * n]
+    }
+    #expect(targets == (try expected.integers("refine_targets").values))
+    try expectGradients(gradients, of: model, expected, prefix: "refine_grad.")
+  }
+
+  @Test("identifiers of the corpus", arguments: ParityCase.all)
+  func identifiers(_ parity: ParityCase) throws {
+    let (model, settings) = (try parity.model(), try parity.settings())
+    let expected = try parity.file("expected.safetensors")
+    let size = model.configuration.vocabularySize
+    let batch = try TokenBatch(parity.sequences("corpus"), vocabularySize: size)
+    let mask = try IdentifierSettings(maskedTokens: settings.masked_token_ids).mask(
+      vocabularySize: size, on: model.backend)
+    let states = try model.rollout(batch, steps: settings.identifier_length)
+    let (tokens, weights) = try model.identifiers(states, mask: mask)
+    let logits = try model.logits(states).values()
+    let golden = try expected.integers("corpus_identifiers").values
+    for (index, (got, wanted)) in zip(try tokens.values(), golden).enumerated() where got != wanted {
+      // Two best logits this close may change places.
+      let (a, b) = (logits[index * size + Int(got)], logits[index * size + Int(wanted)])
+      #expect(abs(a - b) < 1e-5, "position \(index): token \(got), not \(wanted)")
+    }
+    #expect(
+      relativeDifference(
+        try weights.values(), try expected.tensor("corpus_identifier_logits").values()) < 1e-4)
+  }
+
+  /// Every parameter's gradient within 1e-3 of the greatest magnitude; one that is missing on
+  /// either side counts as zero.
+  private func expectGradients(
+    _ gradients: Gradients, of model: T5Model, _ expected: SafetensorsFile, prefix: String
+  ) throws {
+    for (name, parameter) in model.parameters {
+      let zeros = [Float](repeating: 0, count: parameter.count)
+      let golden =
+        expected.shape(of: prefix + name) == nil
+        ? zeros : try expected.tensor(prefix + name).values()
+      let got = try gradients[name]?.values() ?? zeros
+      let difference = relativeDifference(got, golden)
+      let isTiny = (zip(got, golden).map { abs($0 - $1) }.max() ?? 0) < 1e-7
+      #expect(difference < 1e-3 || isTiny, "\(prefix)\(name): off by \(difference)")
+    }
+  }
+}
