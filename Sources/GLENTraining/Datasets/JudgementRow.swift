@@ -10,13 +10,7 @@ struct JudgementRow: Equatable {
   ///
   /// - Returns: nil for a header, which is a first row whose last column starts with a letter.
   init?(line: [UInt8], isFirst: Bool) throws(LineProblem) {
-    guard let text = String(validating: line, as: UTF8.self) else {
-      throw LineProblem(expected: "UTF-8 text", got: "invalid UTF-8")
-    }
-    let columns =
-      text.utf8.contains(0x09)
-      ? text.split(separator: "\t", omittingEmptySubsequences: false)
-      : text.split(separator: " ")
+    let columns = try LineColumns.tabbed(line)
     guard columns.count == 3 || columns.count == 4, let last = columns.last else {
       throw LineProblem(expected: Self.expected, got: "\(columns.count) columns")
     }
@@ -24,8 +18,8 @@ struct JudgementRow: Equatable {
       if isFirst, last.first?.isLetter == true { return nil }
       throw LineProblem(expected: "an integer grade in the last column", got: "'\(last)'")
     }
-    query = String(columns[0])
-    document = String(columns[columns.count - 2])
+    query = columns[0]
+    document = columns[columns.count - 2]
     self.grade = grade
     guard !query.isEmpty, !document.isEmpty else {
       throw LineProblem(expected: Self.expected, got: "an empty column")
