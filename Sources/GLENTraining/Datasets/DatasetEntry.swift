@@ -1,0 +1,43 @@
+/// One line of `corpus.jsonl` or `queries.jsonl`.
+struct DatasetEntry: Equatable {
+  var id: String
+  var title: String
+  var text: String
+
+  /// Parses a line; members other than `_id`, `title` and `text` are passed over.
+  ///
+  /// A number is accepted as `_id`, as it is written; a missing or null `title` is empty.
+  init(line: [UInt8]) throws(LineProblem) {
+    var id: JSONScalar = .null
+    var title: JSONScalar = .null
+    var text: JSONScalar = .null
+    var parser = JSONLineParser(line)
+    try parser.parseObject { name, value in
+      switch name {
+      case "_id": id = value
+      case "title": title = value
+      case "text": text = value
+      default: break
+      }
+    }
+    switch id {
+    case .string(let value) where !value.isEmpty: self.id = value
+    case .number(let value): self.id = value
+    case .string: throw LineProblem(expected: "a non-empty \"_id\"", got: "an empty one")
+    case .null: throw LineProblem(expected: "a member \"_id\"", got: "none")
+    case .other:
+      throw LineProblem(expected: "a string or a number as \"_id\"", got: "another kind of value")
+    }
+    switch title {
+    case .string(let value), .number(let value): self.title = value
+    case .null: self.title = ""
+    case .other: throw LineProblem(expected: "a string as \"title\"", got: "another kind of value")
+    }
+    switch text {
+    case .string(let value): self.text = value
+    case .null: throw LineProblem(expected: "a member \"text\"", got: "none")
+    case .number, .other:
+      throw LineProblem(expected: "a string as \"text\"", got: "another kind of value")
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import Foundation
+
+/// Which documents are relevant to which queries, and to what degree, by identifier.
+public struct RelevanceJudgements: Sendable, Equatable {
+  /// For every judged query, the grade of every judged document; above 0 is relevant.
+  public private(set) var grades: [String: [String: Int]]
+
+  /// Creates judgements.
+  public init(grades: [String: [String: Int]] = [:]) {
+    self.grades = grades
+  }
+
+  /// The judgements of a split of a dataset.
+  ///
+  /// - Throws: `TrainingError` when the split cannot be read.
+  public init(_ dataset: RetrievalDataset, split: String) throws(TrainingError) {
+    self.init(try dataset.judgements(split: split), of: dataset)
+  }
+
+  /// Judgements of a dataset, by identifier; those outside the dataset are left out.
+  public init(_ judgements: [Judgement], of dataset: RetrievalDataset) {
+    grades = [:]
+    for judgement in judgements
+    where dataset.queries.indices.contains(judgement.query)
+      && dataset.documents.indices.contains(judgement.document)
+    {
+      let query = dataset.queries[judgement.query].id
+      let document = dataset.documents[judgement.document].id
+      grades[query, default: [:]][document] = judgement.grade
+    }
+  }
+
+  /// Reads a file of judgements without its dataset: BEIR's three columns or TREC's four.
+  ///
+  /// - Throws: `TrainingError`, with file and line where a line is at fault.
+  public init(contentsOf url: URL) throws(TrainingError) {
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw .fileNotFound(
+        path: url.path,
+        expected: "judgements, lines of 'query document grade' or 'query 0 document grade'")
+    }
+    var grades: [String: [String: Int]] = [:]
+    var file = DatasetFile(url, malformedLineLimit: 0)
+    try file.forEachRow { line, number throws(LineProblem) in
+      try JudgementRow(line: line, isFirst: number == 1)
+    } _: { row, number throws(TrainingError) in
+      let earlier = grades[row.query, default: [:]].updateValue(row.grade, forKey: row.document)
+      if let earlier, earlier != row.grade {
+        throw .duplicateIdentifier(
+          path: url.path, line: number, identifier: row.query + " " + row.document)
+      }
+    }
+    self.grades = grades
+  }
+
+  /// The queries that have at least one relevant document, in alphabetical order.
+  ///
+  /// These are the queries that an evaluation averages over.
+  public var queries: [String] {
+    grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted()
+  }
+}
