@@ -27,6 +27,17 @@ public enum TrainingError: Error, Sendable, Equatable {
   case invalidRun(problem: String, expected: String, got: String)
   /// A metric name that does not parse.
   case unknownMetric(name: String, known: [String])
+
+  // MARK: Training
+
+  /// A recipe with an unknown key, or a value out of range.
+  case recipe(path: String, reason: String)
+  /// A loss or a gradient that is no longer a number.
+  case notFinite(phase: String, step: Int, what: String)
+  /// A checkpoint that does not belong to this training, or none where one is needed.
+  case checkpoint(path: String, reason: String)
+  /// Data that cannot be trained on.
+  case trainingData(reason: String)
 }
 
 extension TrainingError: CustomStringConvertible {
@@ -57,6 +68,12 @@ extension TrainingError: CustomStringConvertible {
         + (available.isEmpty
           ? "a file qrels/\(split).tsv, got no splits at all; add that file"
           : "one of \(available.joined(separator: ", ")), got '\(split)'; choose one of these")
+    case .recipe(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
+    case .notFinite(let phase, let step, let what):
+      "training: the \(what) of the \(phase) phase is not finite at step \(step); expected a "
+        + "number; lower the learning rate, or look at the batch of that step; the last "
+        + "checkpoint is intact"
+    case .trainingData(let reason): "training: \(reason)"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"
     case .unknownMetric(let name, let known):

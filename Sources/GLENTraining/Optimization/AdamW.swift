@@ -1,0 +1,76 @@
+public import GLENTensor
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
+///
+/// The moments belong to the parameters by name and are made when a parameter first has a gradient.
+public struct AdamW: Sendable {
+  /// The decay of the first moment.
+  public var beta1: Float = 0.9
+  /// The decay of the second moment.
+  public var beta2: Float = 0.999
+  /// What keeps the division finite.
+  public var epsilon: Float = 1e-8
+  /// The weight decay; the weights of norms do not decay.
+  public var decay: Float = 1e-4
+  /// How many updates have been made.
+  public internal(set) var step = 0
+  /// The moments of each parameter.
+  var moments: [String: Moments] = [:]
+
+  struct Moments: Sendable {
+    var first: Tensor
+    var second: Tensor
+  }
+
+  /// An optimiser without moments.
+  public init() {}
+
+  /// Updates all parameters that have a gradient.
+  ///
+  /// - Parameters:
+  ///   - model: what to update; in place where nobody else holds the parameters.
+  ///   - gradients: by parameter name.
+  ///   - gradientScale: multiplies the gradients first.
+  ///   - rate: the learning rate of a parameter.
+  /// - Throws: `TensorError.outOfMemory`.
+  public mutating func update(
+    _ model: inout some ParameterContainer, _ gradients: Gradients, gradientScale: Float = 1,
+    rate: (String) -> Float
+  ) throws {
+    step += 1
+    let corrections = (1 - pow(beta1, Float(step)), 1 - pow(beta2, Float(step)))
+    // The moments leave `self` while the parameters are visited, so that they are updated in place.
+    var moments = self.moments
+    self.moments = [:]
+    defer { self.moments = moments }
+    try model.visitParameters { name, parameter in
+      guard let gradient = gradients[name] else { return }
+      let backend = parameter.backend
+      var own =
+        if let known = moments.removeValue(forKey: name) {
+          known
+        } else {
+          Moments(
+            first: try Tensor(repeating: 0, shape: parameter.shape, on: backend),
+            second: try Tensor(repeating: 0, shape: parameter.shape, on: backend))
+        }
+      try parameter.makeUnique()
+      try own.first.makeUnique()
+      try own.second.makeUnique()
+      backend.adamW(
+        gradient: gradient.region, weight: parameter.region, firstMoment: own.first.region,
+        secondMoment: own.second.region, count: parameter.count,
+        AdamWStep(
+          rate: rate(name), beta1: beta1, beta2: beta2, epsilon: epsilon,
+          decay: name.hasSuffix("norm.weight") ? 0 : decay, correction1: corrections.0,
+          correction2: corrections.1, gradientScale: gradientScale))
+      moments[name] = own
+    }
+  }
+}

@@ -1,0 +1,94 @@
+public import GLENModel
+public import GLENTensor
+
+/// Phase 1: texts learn their document's keywords. Equation (4) of the paper.
+public struct KeywordObjective: TrainingObjective {
+  private enum Source {
+    case question(Int)
+    case beginning(Int)
+    case chunk(Int)
+  }
+
+  private let corpus: TrainingCorpus
+  private let recipe: Recipe
+  private let sources: [Source]
+  private var order: EpochOrder
+  private let dropout: Float?
+
+  /// The phase over a corpus.
+  ///
+  /// - Throws: `TrainingError.trainingData` if the recipe's weights leave no example.
+  public init(_ corpus: TrainingCorpus, recipe: Recipe, key: RandomKey) throws(TrainingError) {
+    self.corpus = corpus
+    self.recipe = recipe
+    dropout = recipe.keywords.optimization.dropout
+    let k = recipe.keywords
+    var sources: [Source] = []
+    for index in corpus.questions.indices {
+      sources += [Source](repeating: .question(index), count: k.queryWeight)
+    }
+    for index in corpus.documents.indices {
+      sources += [Source](repeating: .beginning(index), count: k.documentWeight)
+      sources += [Source](repeating: .chunk(index), count: k.chunkWeight)
+    }
+    guard !sources.isEmpty else {
+      throw .trainingData(
+        reason: "there are no training queries, and the recipe takes no documents either")
+    }
+    self.sources = sources
+    order = EpochOrder(count: sources.count, key: key)
+  }
+
+  /// The phase's name in messages.
+  public var name: String { "keywords" }
+  /// The optimisation's numbers.
+  public var optimization: Recipe.Optimization { recipe.keywords.optimization }
+  /// The phase remembers nothing.
+  public var memory: [Int32] = []
+
+  /// The loss and the gradients of one batch.
+  public mutating func gradients(
+    of model: T5Model, batch: Int, key: RandomKey
+  ) throws -> (losses: [LossPart], gradients: Gradients) {
+    var generator = SeededGenerator(key.split(0))
+    var inputs: [[Int32]] = []
+    var targets: [[Int32]] = []
+    for index in 0..<optimization.batchSize {
+      let source = sources[order.example(at: batch * optimization.batchSize + index)]
+      let (tokens, document) = example(source, using: &generator)
+      inputs.append(
+        droppingTokens(tokens, rate: recipe.keywords.tokenDropRate, using: &generator))
+      targets.append(corpus.keywords[document] + (recipe.keywords.targetsEnd ? [1] : []))
+    }
+    // Where one document's keywords needed a distinguishing piece, the others wait a step for it.
+    let longest = targets.map(\.count).max() ?? 0
+    targets = targets.map { $0 + [Int32](repeating: -1, count: longest - $0.count) }
+    let packed = try TokenBatch(
+      inputs, vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    let (loss, gradients) = try valueAndGradient(of: model) {
+      try KeywordLoss.value(
+        $0, packed, targets: targets, feedsTokens: recipe.feedsTokens,
+        dropout: Dropout(
+          rate: dropout ?? model.configuration.dropoutRate, key: key.split(1)))
+    }
+    return ([LossPart(name: "loss", value: try loss.scalar())], gradients)
+  }
+
+  private func example(
+    _ source: Source, using generator: inout SeededGenerator
+  ) -> (tokens: [Int32], document: Int) {
+    switch source {
+    case .question(let index):
+      let question = corpus.questions[index]
+      let choice = Int.random(in: 0..<question.positives.count, using: &generator)
+      return (question.tokens, question.positives[choice])
+    case .beginning(let document):
+      return (corpus.beginning(of: document), document)
+    case .chunk(let document):
+      let pieces = corpus.documents[document]
+      let length = recipe.keywords.chunkLength - 1
+      let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
+      return (pieces[first...].prefix(length) + [1], document)
+    }
+  }
+}

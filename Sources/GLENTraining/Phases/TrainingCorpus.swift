@@ -1,0 +1,55 @@
+public import GLENText
+
+/// A dataset in tokens, as both phases read it.
+public struct TrainingCorpus: Sendable {
+  /// One training query and the documents that answer it.
+  public struct Question: Sendable {
+    /// Its tokens, with the end token.
+    public var tokens: [Int32]
+    /// The positions of its positive documents, in ascending order.
+    public var positives: [Int]
+  }
+
+  /// All pieces of each document, without an end token.
+  public let documents: [[Int32]]
+  /// The training queries.
+  public let questions: [Question]
+  /// Each document's keywords, and a distinguishing piece where keywords collide.
+  public let keywords: [[Int32]]
+  /// The most tokens of a document, the end token included.
+  public let maximumDocumentLength: Int
+
+  /// Tokenises a dataset and extracts keywords.
+  ///
+  /// - Parameters:
+  ///   - split: the judgements to train on; queries without a positive are left out.
+  /// - Throws: `TrainingError.trainingData` if nothing can be trained on; what the dataset throws.
+  public init(
+    _ dataset: RetrievalDataset, split: String = "train", tokenizer: some Tokenizer, recipe: Recipe
+  ) throws {
+    documents = dataset.documents.map { tokenizer.encode(TextCleaning.clean($0.fullText)) }
+    maximumDocumentLength = recipe.maximumDocumentLength
+    var positives: [Int: Set<Int>] = [:]
+    for judgement in try dataset.judgements(split: split) where judgement.isPositive {
+      positives[judgement.query, default: []].insert(judgement.document)
+    }
+    questions = positives.keys.sorted().map { query in
+      Question(
+        tokens: tokenizer.encode(
+          TextCleaning.clean(dataset.queries[query].text),
+          maximumLength: recipe.maximumQueryLength),
+        positives: (positives[query] ?? []).sorted())
+    }
+    guard !documents.isEmpty else {
+      throw TrainingError.trainingData(reason: "the corpus has no documents")
+    }
+    let extractor = KeywordExtractor(
+      documents: dataset.documents.map { (title: $0.title, text: $0.text) }, tokenizer: tokenizer)
+    keywords = extractor.keywordTargets(count: recipe.identifierLength)
+  }
+
+  /// A document's first tokens and the end token.
+  public func beginning(of document: Int, limit: Int? = nil) -> [Int32] {
+    documents[document].prefix((limit ?? maximumDocumentLength) - 1) + [1]
+  }
+}

@@ -1,0 +1,65 @@
+public import GLENModel
+public import GLENTensor
+
+/// What a phase teaches: losses and gradients, step by step.
+///
+/// A step's batch follows from its number and key alone, so that a run that is stopped and resumed
+/// sees what an uninterrupted one sees.
+public protocol TrainingObjective {
+  /// The phase's name in messages.
+  var name: String { get }
+  /// The optimisation's numbers.
+  var optimization: Recipe.Optimization { get }
+  /// What must survive a restart besides weights and moments.
+  var memory: [Int32] { get set }
+
+  /// The losses and the gradients of one forward computation.
+  ///
+  /// - Parameters:
+  ///   - model: the model, untracked.
+  ///   - batch: the number of the forward computation since the phase began.
+  ///   - key: random numbers for this computation alone.
+  mutating func gradients(
+    of model: T5Model, batch: Int, key: RandomKey
+  ) throws -> (losses: [LossPart], gradients: Gradients)
+}
+
+/// A number that training reports under a name; the first part of a step is the whole loss.
+public struct LossPart: Sendable, Equatable {
+  /// What it is.
+  public var name: String
+  /// Its value.
+  public var value: Float
+}
+
+/// The order in which examples are seen: a fresh permutation for every epoch.
+struct EpochOrder {
+  private let count: Int
+  private let key: RandomKey
+  private var epoch = -1
+  private var permutation: [Int] = []
+
+  init(count: Int, key: RandomKey) {
+    self.count = count
+    self.key = key
+  }
+
+  /// The example at a position counted from the beginning of the phase.
+  mutating func example(at position: Int) -> Int {
+    if position / count != epoch {
+      epoch = position / count
+      var generator = SeededGenerator(key.split(epoch))
+      permutation = Array(0..<count).shuffled(using: &generator)
+    }
+    return permutation[position % count]
+  }
+}
+
+/// Leaves out each token with the given probability in half of all cases, never the last one.
+func droppingTokens(
+  _ tokens: [Int32], rate: Double, using generator: inout SeededGenerator
+) -> [Int32] {
+  guard rate > 0, Bool.random(using: &generator), let end = tokens.last else { return tokens }
+  let kept = tokens.dropLast().filter { _ in Double.random(in: 0..<1, using: &generator) >= rate }
+  return kept + [end]
+}

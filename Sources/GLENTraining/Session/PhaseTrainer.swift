@@ -1,0 +1,172 @@
+public import GLENModel
+public import GLENTensor
+
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
+
+/// Runs one phase: batches, gradients, clipping, AdamW, checkpoints, validation.
+public struct PhaseTrainer {
+  /// The optimiser with its moments.
+  public var optimizer = AdamW()
+  /// The number of updates made.
+  public private(set) var step = 0
+  /// Where checkpoints go; nil writes none.
+  public var checkpointURL: URL?
+  /// What a checkpoint must agree on before it is resumed: the resolved recipe, say.
+  public var fingerprint = ""
+  /// Measures a model, higher is better; used every `validationInterval` updates.
+  public var validate: ((T5Model) throws -> Double)?
+  /// Receives every update's progress.
+  public var report: (TrainingProgress) -> Void = { _ in }
+  /// Asked before every update; true saves a checkpoint and stops with `CancellationError`.
+  public var shouldStop: () -> Bool = { Task.isCancelled }
+
+  private let key: RandomKey
+  private var best: (value: Double, model: T5Model)?
+
+  /// A trainer before its first update.
+  public init(key: RandomKey) {
+    self.key = key
+  }
+
+  /// Trains to the last step of the objective's schedule.
+  ///
+  /// With validation, the model ends as it was at its best value.
+  ///
+  /// - Throws: `TrainingError.notFinite` if a loss or gradient is not a number (the model is as
+  ///   before that update); `CancellationError`; `TensorError`.
+  public mutating func train(
+    _ model: inout T5Model, _ objective: inout some TrainingObjective
+  ) throws {
+    let o = objective.optimization
+    optimizer.decay = o.weightDecay
+    let schedule = LearningRateSchedule(
+      warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
+    let clock = ContinuousClock()
+    var recent: [ContinuousClock.Instant] = [clock.now]
+    while step < o.steps {
+      if shouldStop() {
+        try saveCheckpoint(model, objective)
+        throw CancellationError()
+      }
+      var (losses, gradients) = try objective.gradients(
+        of: model, batch: step * o.accumulation, key: key.split(step * o.accumulation))
+      for extra in 1..<max(o.accumulation, 1) {
+        let batch = step * o.accumulation + extra
+        let more = try objective.gradients(of: model, batch: batch, key: key.split(batch))
+        try gradients.add(more.gradients)
+        for index in losses.indices { losses[index].value += more.losses[index].value }
+      }
+      let share = 1 / Float(o.accumulation)
+      for index in losses.indices { losses[index].value *= share }
+      let norm = try gradients.norm() * share
+      guard let loss = losses.first?.value, loss.isFinite, norm.isFinite else {
+        throw TrainingError.notFinite(
+          phase: objective.name, step: step,
+          what: losses.first?.value.isFinite == true ? "gradient" : "loss")
+      }
+      let factor = schedule.factor(at: step)
+      let clipping = o.clippingNorm > 0 && norm > o.clippingNorm ? o.clippingNorm / norm : 1
+      try optimizer.update(&model, gradients, gradientScale: share * clipping) { name in
+        factor * (name.hasPrefix("decoder.") ? o.decoderLearningRate : o.learningRate)
+      }
+      step += 1
+
+      var progress = TrainingProgress(
+        phase: objective.name, step: step, steps: o.steps, losses: losses,
+        learningRate: factor * o.learningRate, gradientNorm: norm, stepsPerSecond: 0)
+      if let validate, o.validationInterval > 0,
+        step % o.validationInterval == 0 || step == o.steps
+      {
+        let value = try validate(model)
+        progress.validation = value
+        if value > best?.value ?? -.infinity { best = (value, model) }
+      }
+      recent.append(clock.now)
+      if recent.count > 50 { recent.removeFirst() }
+      progress.stepsPerSecond =
+        Double(recent.count - 1) / max((recent[recent.count - 1] - recent[0]) / .seconds(1), 1e-9)
+      report(progress)
+      if o.checkpointInterval > 0, step % o.checkpointInterval == 0, step < o.steps {
+        try saveCheckpoint(model, objective)
+      }
+    }
+    if let best { model = best.model }
+  }
+}
+
+extension PhaseTrainer {
+  /// Writes everything that the run needs to go on, in one file that is replaced at once.
+  func saveCheckpoint(_ model: T5Model, _ objective: some TrainingObjective) throws {
+    guard let checkpointURL else { return }
+    var contents: [(name: String, content: SafetensorsFile.Content)] = []
+    for (name, tensor) in model.parameters { contents.append((name, .float(tensor))) }
+    for (name, moments) in optimizer.moments.sorted(by: { $0.key < $1.key }) {
+      contents.append(("first/" + name, .float(moments.first)))
+      contents.append(("second/" + name, .float(moments.second)))
+    }
+    if let best {
+      for (name, tensor) in best.model.parameters { contents.append(("best/" + name, .float(tensor))) }
+    }
+    contents.append(("memory", .integers(objective.memory, shape: [objective.memory.count])))
+    try SafetensorsFile.write(
+      contents,
+      metadata: [
+        "phase": objective.name, "step": String(step), "updates": String(optimizer.step),
+        "fingerprint": fingerprint, "best": best.map { String($0.value.bitPattern) } ?? "",
+      ], to: checkpointURL)
+  }
+
+  /// Goes on from a checkpoint of the same phase and recipe.
+  ///
+  /// - Returns: false if the checkpoint belongs to another phase; nothing is changed then.
+  /// - Throws: `TrainingError.checkpoint` if it belongs to another recipe or is damaged.
+  mutating func resume(
+    _ model: inout T5Model, _ objective: inout some TrainingObjective, from url: URL
+  ) throws -> Bool {
+    let file = try SafetensorsFile(contentsOf: url)
+    guard file.metadata["phase"] == objective.name else { return false }
+    guard file.metadata["fingerprint"] == fingerprint else {
+      throw TrainingError.checkpoint(
+        path: url.path, reason: "belongs to another recipe or corpus; resume with the same ones")
+    }
+    guard let step = file.metadata["step"].flatMap({ Int($0) }), step >= 0,
+      let updates = file.metadata["updates"].flatMap({ Int($0) })
+    else { throw TrainingError.checkpoint(path: url.path, reason: "does not say its step") }
+    func load(_ prefix: String) throws -> T5Model {
+      var copy = model
+      try copy.visitParameters { name, tensor in
+        guard file.shape(of: prefix + name) == tensor.shape else {
+          throw TrainingError.checkpoint(
+            path: url.path, reason: "\(prefix)\(name) is missing or has another shape")
+        }
+        tensor = try file.tensor(prefix + name, on: tensor.backend)
+      }
+      return copy
+    }
+    let loaded = try load("")
+    var moments: [String: AdamW.Moments] = [:]
+    for (name, tensor) in loaded.parameters where file.shape(of: "first/" + name) != nil {
+      guard file.shape(of: "first/" + name) == tensor.shape,
+        file.shape(of: "second/" + name) == tensor.shape
+      else {
+        throw TrainingError.checkpoint(path: url.path, reason: "the moments of \(name) do not fit")
+      }
+      moments[name] = AdamW.Moments(
+        first: try file.tensor("first/" + name, on: tensor.backend),
+        second: try file.tensor("second/" + name, on: tensor.backend))
+    }
+    if let value = file.metadata["best"].flatMap({ UInt64($0) }) {
+      best = (Double(bitPattern: value), try load("best/"))
+    }
+    objective.memory = try file.integers("memory").values
+    model = loaded
+    optimizer.moments = moments
+    optimizer.step = updates
+    self.step = step
+    return true
+  }
+}

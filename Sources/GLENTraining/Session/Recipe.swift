@@ -1,0 +1,220 @@
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
+
+/// Every number that decides a training run. The resolved recipe is saved with the model.
+public struct Recipe: Sendable, Codable, Equatable {
+  /// What both phases have.
+  public struct Optimization: Sendable, Codable, Equatable {
+    /// The number of updates.
+    public var steps: Int
+    /// Sequences (phase 1) or queries (phase 2) of one forward computation.
+    public var batchSize: Int
+    /// Forward computations of one update.
+    public var accumulation = 1
+    /// The peak learning rate of encoder and table.
+    public var learningRate: Float
+    /// The peak learning rate of the decoder.
+    public var decoderLearningRate: Float
+    /// Steps until the peak.
+    public var warmupSteps = 0
+    /// The way down from the peak.
+    public var schedule = LearningRateSchedule.Shape.linear
+    /// AdamW's weight decay.
+    public var weightDecay: Float = 1e-4
+    /// The norm that gradients are clipped to; 0 does not clip.
+    public var clippingNorm: Float = 1
+    /// Dropout while training; the model's own rate if nil.
+    public var dropout: Float?
+    /// Updates between checkpoints; 0 for none.
+    public var checkpointInterval = 500
+    /// Updates between validations, the best of which is kept; 0 keeps the last.
+    public var validationInterval = 0
+  }
+
+  /// Phase 1: keyword-based identifier assignment.
+  public struct Keywords: Sendable, Codable, Equatable {
+    /// The optimisation.
+    public var optimization: Optimization
+    /// How often an epoch has each training query.
+    public var queryWeight = 1
+    /// How often an epoch has each document's beginning.
+    public var documentWeight = 1
+    /// How often an epoch has a random chunk of each document.
+    public var chunkWeight = 1
+    /// The tokens of a chunk.
+    public var chunkLength = 64
+    /// The probability that an input token is left out, for half of the examples.
+    public var tokenDropRate: Double = 0
+    /// Whether targets end with the end token.
+    public var targetsEnd = true
+  }
+
+  /// Phase 2: ranking-based identifier refinement.
+  public struct Refinement: Sendable, Codable, Equatable {
+    /// The optimisation.
+    public var optimization: Optimization
+    /// The negative documents of each query, N_neg.
+    public var negatives = 8
+    /// Whether negatives share a prefix with the positive; otherwise they are random.
+    public var usesPrefixNegatives = true
+    /// λ_point.
+    public var pointwiseWeight: Float = 0.5
+    /// λ_dist.
+    public var distanceWeight: Float = 0.5
+    /// Whether the pairwise loss counts.
+    public var hasPairwise = true
+    /// Whether the temperature falls as exp(-epoch); otherwise it is at its lowest throughout.
+    public var anneals = true
+    /// The lowest temperature.
+    public var lowestTemperature: Float = 1e-5
+    /// The probability that a query token is left out, for half of the queries.
+    public var tokenDropRate: Double = 0
+    /// The most tokens of a document while training; 0 for the model's own limit.
+    public var documentLength = 0
+  }
+
+  /// The identifier's length n.
+  public var identifierLength = 3
+  /// The most tokens of a query.
+  public var maximumQueryLength = 32
+  /// The most tokens of a document.
+  public var maximumDocumentLength = 156
+  /// Pieces of a vocabulary that is trained on the corpus.
+  public var vocabularySize = 8000
+  /// Whether decoder steps are fed with tokens instead of states (an ablation).
+  public var feedsTokens = false
+  /// Phase 1.
+  public var keywords: Keywords
+  /// Phase 2.
+  public var refinement: Refinement
+
+  /// The paper's values for NQ320k.
+  public static let paper = Recipe(
+    keywords: Keywords(
+      optimization: Optimization(
+        steps: 3_000_000, batchSize: 32, accumulation: 8, learningRate: 2e-4,
+        decoderLearningRate: 1e-4, clippingNorm: 0)),
+    refinement: Refinement(
+      optimization: Optimization(
+        steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
+        clippingNorm: 0)))
+
+  /// Reads a recipe: the keys of a JSON file over those of `base`.
+  ///
+  /// - Throws: `TrainingError.recipe` for a file that cannot be read, an unknown key, or a value of
+  ///   the wrong type or out of range.
+  public init(contentsOf url: URL, over base: Recipe) throws(TrainingError) {
+    guard let data = try? Data(contentsOf: url) else {
+      throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
+    }
+    do {
+      self = try Self.merged(data, over: base)
+    } catch let error as TrainingError {
+      throw error
+    } catch {
+      throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
+    }
+    try validate(path: url.path)
+  }
+
+  /// Checks the ranges of all values.
+  ///
+  /// - Throws: `TrainingError.recipe` that names the first value out of range.
+  public func validate(path: String = "recipe") throws(TrainingError) {
+    func require(_ isFine: Bool, _ what: String) throws(TrainingError) {
+      if !isFine { throw .recipe(path: path, reason: what) }
+    }
+    try require((1...64).contains(identifierLength), "identifierLength must be 1 to 64")
+    try require(
+      (2...65536).contains(maximumQueryLength) && (2...65536).contains(maximumDocumentLength),
+      "the maximum lengths must be 2 to 65536")
+    try require((16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 or more")
+    for (name, o) in [
+      ("keywords", keywords.optimization), ("refinement", refinement.optimization),
+    ] {
+      try require(o.steps >= 0, "\(name): steps must not be negative")
+      try require(
+        (1...(1 << 20)).contains(o.batchSize) && (1...(1 << 20)).contains(o.accumulation),
+        "\(name): batchSize and accumulation must be at least 1")
+      try require(
+        o.learningRate > 0 && o.learningRate < 1 && o.decoderLearningRate > 0
+          && o.decoderLearningRate < 1, "\(name): learning rates must be between 0 and 1")
+      try require(
+        o.warmupSteps >= 0 && o.weightDecay >= 0 && o.clippingNorm >= 0
+          && (0..<1).contains(o.dropout ?? 0) && o.checkpointInterval >= 0
+          && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
+    }
+    let k = keywords
+    try require(
+      k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
+        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
+        && (0..<1).contains(k.tokenDropRate),
+      "keywords: weights must not be negative nor all zero, chunkLength at least 2, tokenDropRate "
+        + "below 1")
+    try require(
+      (0...4096).contains(refinement.negatives) && refinement.lowestTemperature > 0
+        && (0..<1).contains(refinement.tokenDropRate) && refinement.documentLength >= 0,
+      "refinement: negatives must be 0 to 4096 and lowestTemperature above 0")
+  }
+
+  private static func merged(_ data: Data, over base: Recipe) throws -> Recipe {
+    let changes = try JSONDecoder().decode(JSONValue.self, from: data)
+    let encoded = try JSONEncoder().encode(base)
+    let merged = try JSONDecoder().decode(JSONValue.self, from: encoded)
+      .overlaid(with: changes, path: "")
+    return try JSONDecoder().decode(Recipe.self, from: JSONEncoder().encode(merged))
+  }
+}
+
+/// Any JSON, for laying one object over another.
+private indirect enum JSONValue: Codable {
+  case object([String: JSONValue])
+  case number(Double)
+  case string(String)
+  case bool(Bool)
+  case null
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let object = try? container.decode([String: JSONValue].self) {
+      self = .object(object)
+    } else if let bool = try? container.decode(Bool.self) {
+      self = .bool(bool)
+    } else if let number = try? container.decode(Double.self) {
+      self = .number(number)
+    } else if let string = try? container.decode(String.self) {
+      self = .string(string)
+    } else {
+      self = .null
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    switch self {
+    case .object(let object): try container.encode(object)
+    case .number(let number): try container.encode(number)
+    case .string(let string): try container.encode(string)
+    case .bool(let bool): try container.encode(bool)
+    case .null: try container.encodeNil()
+    }
+  }
+
+  /// This value with the keys of another over its own; an unknown key is an error.
+  func overlaid(with changes: JSONValue, path: String) throws -> JSONValue {
+    guard case .object(var own) = self, case .object(let others) = changes else { return changes }
+    for (key, value) in others {
+      // `dropout` is absent from the encoded base where it is nil.
+      guard let old = own[key] ?? (key == "dropout" ? .null : nil) else {
+        throw TrainingError.recipe(
+          path: "recipe",
+          reason: "unknown key \(path)\(key); known: \(own.keys.sorted().joined(separator: ", "))")
+      }
+      own[key] = try old.overlaid(with: value, path: path + key + ".")
+    }
+    return .object(own)
+  }
+}

@@ -1,0 +1,20 @@
+/// Where a phase stands, after an update.
+public struct TrainingProgress: Sendable {
+  /// The phase's name.
+  public var phase: String
+  /// Updates made, and updates to make.
+  public var step: Int, steps: Int
+  /// The losses of this update; the first is the whole.
+  public var losses: [LossPart]
+  /// The learning rate of encoder and table.
+  public var learningRate: Float
+  /// The gradients' norm before clipping.
+  public var gradientNorm: Float
+  /// Updates a second, lately.
+  public var stepsPerSecond: Double
+  /// The latest validation's value, if this update was followed by one.
+  public var validation: Double?
+
+  /// The seconds that the phase still needs at this rate.
+  public var secondsLeft: Double { Double(steps - step) / max(stepsPerSecond, 1e-9) }
+}
