@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 import GLENModel
 import GLENTensor
 import Testing
@@ -114,6 +115,48 @@ import Testing
     #expect(
       relativeDifference(
         try weights.values(), try expected.tensor("corpus_identifier_logits").values()) < 1e-4)
+  }
+
+  @Test("exact ranking with collisions", arguments: ParityCase.all)
+  func ranking(_ parity: ParityCase) throws {
+    let (model, settings) = (try parity.model(), try parity.settings())
+    let expected = try parity.file("expected.safetensors")
+    let size = model.configuration.vocabularySize
+    let n = settings.identifier_length
+    let table = try IdentifierTable(
+      identifiers: expected.integers("ranking_identifiers").values,
+      weights: expected.tensor("ranking_identifier_logits").values(), identifierLength: n,
+      vocabularySize: size)
+    let batch = try TokenBatch(parity.sequences("query"), vocabularySize: size)
+    let mask = try IdentifierSettings(maskedTokens: settings.masked_token_ids).mask(
+      vocabularySize: size, on: model.backend).values()
+    let logits = try model.logits(model.rollout(batch, steps: n)).values()
+    let golden = try expected.integers("ranking_documents")
+    let scores = try expected.tensor("ranking_log_probability").values()
+    let cosines = try expected.tensor("ranking_cosine").values()
+    let depth = golden.shape[1]
+    for query in 0..<batch.count {
+      let own = logits[query * n * size..<(query + 1) * n * size]
+      let masked = own.enumerated().map { $1 + mask[$0 % size] }
+      let ranked = try ExactSearch(table: table).rank(
+        QueryScores(logits: masked, identifierLength: n, vocabularySize: size), limit: depth)
+      #expect(ranked.count == depth)
+      for (place, hit) in ranked.enumerated() {
+        let index = query * depth + place
+        #expect(abs(hit.score - scores[index]) < 1e-4 * max(1, abs(scores[index])))
+        #expect(abs(hit.similarity - cosines[index]) < 1e-4)
+        if hit.document != Int(golden.values[index]) {
+          // Documents may change places only where score and cosine are as good as equal.
+          let other = (query * depth..<(query + 1) * depth).first {
+            Int(golden.values[$0]) == hit.document
+          }
+          let place = try #require(other, "document \(hit.document) is not in the golden ranking")
+          #expect(
+            abs(scores[place] - scores[index]) < 1e-4 && abs(cosines[place] - cosines[index]) < 1e-4,
+            "query \(query): document \(hit.document), not \(golden.values[index])")
+        }
+      }
+    }
   }
 
   /// Every parameter's gradient within 1e-3 of the greatest magnitude; one that is missing on

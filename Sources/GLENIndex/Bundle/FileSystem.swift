@@ -1,0 +1,165 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+/// The few system calls that saving and opening need, with errors that name the path.
+enum FileSystem {
+  static func openForReading(_ path: String) throws(IndexError) -> Int32 {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw .fileSystem(operation: "open file", path: path, code: errno)
+    }
+    return descriptor
+  }
+
+  /// The length of an open file, which must be a regular one.
+  static func length(ofDescriptor descriptor: Int32, path: String) throws(IndexError) -> Int {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw .fileSystem(operation: "read file status", path: path, code: errno)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw .damagedFile(path: path, problem: "it is not a regular file")
+    }
+    return Int(status.st_size)
+  }
+
+  /// Reads a small file as a whole.
+  static func contents(of path: String, limit: Int) throws(IndexError) -> [UInt8] {
+    let descriptor = try openForReading(path)
+    defer { close(descriptor) }
+    let length = try length(ofDescriptor: descriptor, path: path)
+    guard length <= limit else {
+      throw .damagedFile(
+        path: path, problem: "it is too long; expected at most \(limit) bytes, got \(length)")
+    }
+    var bytes: [UInt8] = []
+    var failure: Int32 = 0
+    while bytes.count <= limit, failure == 0 {
+      let chunk = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
+        let received = read(descriptor, buffer.baseAddress, buffer.count)
+        if received < 0 { failure = errno }
+        count = max(received, 0)
+      }
+      if failure == EINTR {
+        failure = 0
+      } else if chunk.isEmpty {
+        break
+      } else {
+        bytes += chunk
+      }
+    }
+    guard failure == 0 else {
+      throw .fileSystem(operation: "read file", path: path, code: failure)
+    }
+    return bytes
+  }
+
+  /// Writes a new file and brings it to the disk; a file that fails half-way is removed.
+  static func write(_ bytes: UnsafeRawBufferPointer, toNew path: String) throws(IndexError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw .fileSystem(operation: "create file", path: path, code: errno)
+    }
+    var failure: Int32 = 0
+    var offset = 0
+    while offset < bytes.count, failure == 0 {
+      let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
+      #if canImport(Darwin)
+        let written = Darwin.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      #elseif canImport(Musl)
+        let written = Musl.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      #else
+        let written = Glibc.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      #endif
+      if written > 0 {
+        offset += written
+      } else if written == 0 {
+        failure = EIO
+      } else if errno != EINTR {
+        failure = errno
+      }
+    }
+    if failure == 0, fsync(descriptor) != 0 { failure = errno }
+    if close(descriptor) != 0, failure == 0 { failure = errno }
+    guard failure == 0 else {
+      remove(path)
+      throw .fileSystem(operation: "write file", path: path, code: failure)
+    }
+  }
+
+  /// Gives a file its final name, atomically replacing what has that name.
+  static func move(_ path: String, to destination: String) throws(IndexError) {
+    guard rename(path, destination) == 0 else {
+      throw .fileSystem(operation: "rename file", path: destination, code: errno)
+    }
+  }
+
+  /// Removes a file if it is there; for cleaning up, where failing changes nothing.
+  static func remove(_ path: String) {
+    unlink(path)
+  }
+
+  /// Brings the names in a folder to the disk.
+  static func synchronize(folder path: String) throws(IndexError) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw .fileSystem(operation: "open folder", path: path, code: errno)
+    }
+    defer { close(descriptor) }
+    // Some file systems cannot synchronise folders and say so; that is no failure of the save.
+    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+      throw .fileSystem(operation: "synchronise folder", path: path, code: errno)
+    }
+  }
+
+  /// Makes a folder and those above it; returns the paths that are new, outermost first.
+  static func makeFolders(_ path: String) throws(IndexError) -> [String] {
+    var status = stat()
+    if stat(path, &status) == 0 {
+      guard status.st_mode & S_IFMT == S_IFDIR else {
+        throw .fileSystem(operation: "make folder", path: path, code: ENOTDIR)
+      }
+      return []
+    }
+    var made: [String] = []
+    let parent = parent(of: path)
+    if parent != path { made = try makeFolders(parent) }
+    guard mkdir(path, 0o755) == 0 else {
+      if errno == EEXIST { return made }
+      let code = errno
+      for folder in made.reversed() { rmdir(folder) }
+      throw .fileSystem(operation: "make folder", path: path, code: code)
+    }
+    return made + [path]
+  }
+
+  /// Removes folders that are empty, innermost first.
+  static func removeFolders(_ paths: [String]) {
+    for path in paths.reversed() { rmdir(path) }
+  }
+
+  /// The names in a folder, or none if it cannot be read; for cleaning up.
+  static func names(in folder: String) -> [String] {
+    guard let stream = opendir(folder) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      names.append(name)
+    }
+    return names
+  }
+
+  /// The folder that holds a path.
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+}

@@ -1,0 +1,33 @@
+#if canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Glibc
+#endif
+
+extension IndexError: CustomStringConvertible {
+  /// One line for people: what was done, what is wrong with it, and what to do.
+  ///
+  /// - Complexity: O(length of the text).
+  public var description: String {
+    switch self {
+    case .invalidScores(let text), .invalidIdentifiers(let text), .invalidDocuments(let text),
+      .invalidSearch(let text):
+      return text
+    case .damagedFile(let path, let problem):
+      return "open index: \(path) is damaged: \(problem); restore the folder or build it again"
+    case .unsupportedVersion(let path, let found, let supported):
+      return "open index: \(path) has another format version; expected \(supported), got \(found); "
+        + "build the index again with this release, or read it with the release that wrote it"
+    case .fileSystem(let operation, let path, let code):
+      return "\(operation): \(path): expected success, got \"\(Self.text(ofCode: code))\" "
+        + "(errno \(code)); check the path, its permissions, and the space left on the disk"
+    }
+  }
+
+  private static func text(ofCode code: Int32) -> String {
+    guard let text = strerror(code) else { return "unknown error" }
+    return String(cString: text)
+  }
+}
