@@ -63,6 +63,11 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // Examples.
+    .executableTarget(
+      name: "glen-demo", dependencies: ["GLENIndex", "GLENModel", "GLENTensor", "GLENTraining"],
+      path: "Examples/Demo", swiftSettings: settings),
+
     // Tests.
     .testTarget(name: "GLENTensorTests", dependencies: ["GLENTensor"], swiftSettings: settings),
     .testTarget(name: "GLENModelTests", dependencies: ["GLENModel"], swiftSettings: settings),

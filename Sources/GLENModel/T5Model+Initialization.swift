@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 #if canImport(Glibc)
   import Glibc

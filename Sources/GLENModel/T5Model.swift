@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 /// A T5 encoder-decoder with one table for input, output and identifiers.
 ///

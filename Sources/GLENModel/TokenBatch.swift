@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 /// Token sequences of a batch, end to end, checked against a vocabulary.
 public struct TokenBatch: Sendable {

@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 /// A model at work without training: documents become identifiers, queries become scores.
 public struct IdentifierGenerator: Sendable {

@@ -1,9 +1,9 @@
-public import GLENTensor
+import GLENTensor
 
 #if canImport(FoundationEssentials)
-  public import FoundationEssentials
+  import FoundationEssentials
 #else
-  public import Foundation
+  import Foundation
 #endif
 
 /// What makes a T5 folder a GLEN model: the file `glen.json` beside its weights.

@@ -1,9 +1,9 @@
-public import GLENTensor
+import GLENTensor
 
 #if canImport(FoundationEssentials)
-  public import FoundationEssentials
+  import FoundationEssentials
 #else
-  public import Foundation
+  import Foundation
 #endif
 
 extension T5Model {

@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 /// Whether and how a forward computation drops values: the rate, and the key of this place.
 public struct Dropout: Sendable {

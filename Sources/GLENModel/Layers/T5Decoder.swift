@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 /// One block of the decoder.
 struct T5DecoderBlock: Sendable {

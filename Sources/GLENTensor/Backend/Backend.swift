@@ -149,6 +149,31 @@ public struct AdamWStep: Sendable {
   public var correction1: Float, correction2: Float
   /// What the gradient is multiplied with first (clipping, accumulation).
   public var gradientScale: Float
+
+  /// The numbers of update number `update`, counted from 1.
+  public init(
+    rate: Float, beta1: Float, beta2: Float, epsilon: Float, decay: Float, update: Int,
+    gradientScale: Float = 1
+  ) {
+    self.rate = rate
+    self.beta1 = beta1
+    self.beta2 = beta2
+    self.epsilon = epsilon
+    self.decay = decay
+    self.gradientScale = gradientScale
+    correction1 = Float(1 - Self.power(beta1, update))
+    correction2 = Float(1 - Self.power(beta2, update))
+  }
+
+  private static func power(_ base: Float, _ exponent: Int) -> Double {
+    var (result, square, rest) = (1.0, Double(base), max(exponent, 0))
+    while rest > 0 {
+      if rest & 1 == 1 { result *= square }
+      square *= square
+      rest >>= 1
+    }
+    return result
+  }
 }
 
 /// Operands and results of multi-head attention on packed sequences.

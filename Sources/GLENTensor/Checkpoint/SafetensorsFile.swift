@@ -135,6 +135,19 @@ public struct SafetensorsFile: Sendable {
     }
   }
 
+  /// Some bytes of everything: each tensor's name, shape, and the beginning and end of its data.
+  /// Equal files give equal samples; two trained models give different ones.
+  public func sample(bytesPerEnd: Int = 64) throws(TensorError) -> [UInt8] {
+    var result: [UInt8] = []
+    for name in names {
+      let (entry, bytes) = try contents(of: name)
+      result += Array("\(name) \(entry.elementType) \(entry.shape)".utf8)
+      result += bytes.prefix(bytesPerEnd)
+      result += bytes.suffix(bytesPerEnd)
+    }
+    return result
+  }
+
   private func contents(
     of name: String
   ) throws(TensorError) -> (entry: Entry, bytes: UnsafeRawBufferPointer) {

@@ -1,3 +1,4 @@
+import GLENIndex
 import Foundation
 
 /// A retrieval dataset in BEIR's layout: documents, queries, and which document answers which query.

@@ -1,3 +1,4 @@
+import GLENIndex
 import Foundation
 
 /// Which documents are relevant to which queries, and to what degree, by identifier.

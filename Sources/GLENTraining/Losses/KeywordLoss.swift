@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 /// The loss of keyword-based identifier assignment. Equation (4) of the paper.
 public enum KeywordLoss {

@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 /// The losses of ranking-based identifier refinement. Equations (5) to (8) of the paper.
 public struct RefinementLoss: Sendable {

@@ -1,10 +1,4 @@
-public import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENTensor
 
 /// AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 ///
@@ -44,7 +38,6 @@ public struct AdamW: Sendable {
     rate: (String) -> Float
   ) throws {
     step += 1
-    let corrections = (1 - pow(beta1, Float(step)), 1 - pow(beta2, Float(step)))
     // The moments leave `self` while the parameters are visited, so that they are updated in place.
     var moments = self.moments
     self.moments = [:]
@@ -60,16 +53,12 @@ public struct AdamW: Sendable {
             first: try Tensor(repeating: 0, shape: parameter.shape, on: backend),
             second: try Tensor(repeating: 0, shape: parameter.shape, on: backend))
         }
-      try parameter.makeUnique()
-      try own.first.makeUnique()
-      try own.second.makeUnique()
-      backend.adamW(
-        gradient: gradient.region, weight: parameter.region, firstMoment: own.first.region,
-        secondMoment: own.second.region, count: parameter.count,
+      try adamW(
+        &parameter, gradient: gradient, firstMoment: &own.first, secondMoment: &own.second,
         AdamWStep(
           rate: rate(name), beta1: beta1, beta2: beta2, epsilon: epsilon,
-          decay: name.hasSuffix("norm.weight") ? 0 : decay, correction1: corrections.0,
-          correction2: corrections.1, gradientScale: gradientScale))
+          decay: name.hasSuffix("norm.weight") ? 0 : decay, update: step,
+          gradientScale: gradientScale))
       moments[name] = own
     }
   }

@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 /// Phase 1: texts learn their document's keywords. Equation (4) of the paper.
 public struct KeywordObjective: TrainingObjective {

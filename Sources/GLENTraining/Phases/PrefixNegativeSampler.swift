@@ -1,4 +1,4 @@
-public import GLENTensor
+import GLENTensor
 
 /// Prefix-aware dynamic negatives: documents whose current identifiers share the longest prefix
 /// with the positive's.

@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 #if canImport(Glibc)
   import Glibc

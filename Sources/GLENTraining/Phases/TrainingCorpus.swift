@@ -1,4 +1,5 @@
-public import GLENText
+import GLENIndex
+import GLENText
 
 /// A dataset in tokens, as both phases read it.
 public struct TrainingCorpus: Sendable {
@@ -44,7 +45,7 @@ public struct TrainingCorpus: Sendable {
       throw TrainingError.trainingData(reason: "the corpus has no documents")
     }
     let extractor = KeywordExtractor(
-      documents: dataset.documents.map { (title: $0.title, text: $0.text) }, tokenizer: tokenizer)
+      texts: dataset.documents.map { (title: $0.title, text: $0.text) }, tokenizer: tokenizer)
     keywords = extractor.keywordTargets(count: recipe.identifierLength)
   }
 

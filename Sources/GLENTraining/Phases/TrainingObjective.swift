@@ -1,5 +1,5 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 /// What a phase teaches: losses and gradients, step by step.
 ///

@@ -1,10 +1,10 @@
-public import GLENModel
-public import GLENTensor
+import GLENModel
+import GLENTensor
 
 #if canImport(FoundationEssentials)
-  public import FoundationEssentials
+  import FoundationEssentials
 #else
-  public import Foundation
+  import Foundation
 #endif
 
 /// Runs one phase: batches, gradients, clipping, AdamW, checkpoints, validation.

@@ -1,7 +1,7 @@
 #if canImport(FoundationEssentials)
-  public import FoundationEssentials
+  import FoundationEssentials
 #else
-  public import Foundation
+  import Foundation
 #endif
 
 /// Every number that decides a training run. The resolved recipe is saved with the model.
@@ -102,6 +102,29 @@ public struct Recipe: Sendable, Codable, Equatable {
         steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
         clippingNorm: 0)))
 
+  /// A small corpus and a small model from random weights, in minutes on a processor.
+  public static let small = Recipe(
+    keywords: Keywords(
+      optimization: Optimization(
+        steps: 2000, batchSize: 64, learningRate: 1.2e-3, decoderLearningRate: 1.2e-3,
+        warmupSteps: 50, schedule: .squareRoot, dropout: 0),
+      targetsEnd: false),
+    refinement: Refinement(
+      optimization: Optimization(
+        steps: 200, batchSize: 32, learningRate: 2e-4, decoderLearningRate: 2e-4, dropout: 0),
+      negatives: 4))
+
+  /// A recipe by name.
+  public static func preset(_ name: String) -> Recipe? {
+    switch name {
+    case "paper": .paper
+    case "small": .small
+    default: nil
+    }
+  }
+}
+
+extension Recipe {
   /// Reads a recipe: the keys of a JSON file over those of `base`.
   ///
   /// - Throws: `TrainingError.recipe` for a file that cannot be read, an unknown key, or a value of

@@ -1,0 +1,79 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import GLENText
+
+/// A GLEN model on disk: `config.json`, `model.safetensors`, `spiece.model` and `glen.json`.
+public struct ModelFolder: Sendable {
+  /// The folder.
+  public let url: URL
+  /// What `glen.json` says.
+  public let settings: IdentifierSettings
+  /// The vocabulary.
+  public let tokenizer: SentencePieceTokenizer
+  /// The network and its settings.
+  public let generator: IdentifierGenerator
+  /// Tells this model from others: a checksum over its small files and the beginning and end of
+  /// every tensor, so that opening does not read all weights.
+  public let fingerprint: String
+
+  /// The files that make a model.
+  static let fileNames = ["config.json", "model.safetensors", "spiece.model", "glen.json"]
+
+  /// Opens a model; weights are mapped, not read.
+  ///
+  /// - Throws: `ModelError`, `TensorError` or `TokenizerError` that names the file;
+  ///   `IndexError.damagedFile` if the vocabulary is larger than the model's table.
+  public init(
+    opening url: URL, on backend: any Backend = CPUBackend.shared,
+    warn: (String) -> Void = { _ in }
+  ) throws {
+    self.url = url
+    settings = try IdentifierSettings(folder: url)
+    let model = try T5Model(folder: url, on: backend, warn: warn)
+    let vocabulary = url.appendingPathComponent("spiece.model")
+    let rows = model.configuration.vocabularySize
+    let plain = try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: 0)
+    guard plain.vocabularySize <= rows else {
+      throw IndexError.damagedFile(
+        path: vocabulary.path,
+        problem: "it has \(plain.vocabularySize) pieces, but the model's table only \(rows) rows; "
+          + "this is another model's vocabulary")
+    }
+    // A vocabulary of the model's own has no sentinels; T5's has a hundred above its pieces.
+    let sentinels = min(100, rows - plain.vocabularySize)
+    tokenizer =
+      sentinels < 100
+      ? plain : try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: sentinels)
+    generator = try IdentifierGenerator(model: model, settings: settings)
+    fingerprint = try Self.fingerprint(of: url)
+  }
+
+  /// The tokens of a document, with the end token.
+  public func tokens(of document: Document) -> [Int32] {
+    tokenizer.encode(
+      TextCleaning.clean(document.fullText), maximumLength: settings.maximumDocumentLength)
+  }
+
+  /// The tokens of a question, with the end token.
+  public func tokens(ofQuery query: String) -> [Int32] {
+    tokenizer.encode(TextCleaning.clean(query), maximumLength: settings.maximumQueryLength)
+  }
+
+  private static func fingerprint(of url: URL) throws -> String {
+    var bytes: [UInt8] = []
+    for name in ["config.json", "spiece.model", "glen.json"] {
+      let file = try MappedFile(url.appendingPathComponent(name))
+      withUnsafeBytes(of: file.bytes.count.littleEndian) { bytes += $0 }
+      bytes += file.bytes
+    }
+    let whole = url.appendingPathComponent("model.safetensors")
+    if FileManager.default.fileExists(atPath: whole.path) {
+      bytes += try SafetensorsFile(contentsOf: whole).sample()
+    } else {
+      let index = url.appendingPathComponent("model.safetensors.index.json")
+      bytes += try MappedFile(index).bytes
+    }
+    return bytes.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }
+  }
+}

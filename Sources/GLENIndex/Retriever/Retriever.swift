@@ -1,0 +1,125 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import GLENText
+
+/// Text in, documents out: an index with its model.
+///
+/// Immutable: it may be shared by any number of tasks, and keeps its answers while the folder is
+/// replaced behind it.
+public struct Retriever: Sendable {
+  /// The model that reads questions.
+  public let model: ModelFolder
+  /// The documents' identifiers and weights.
+  public let table: IdentifierTable
+  /// The documents' names and titles.
+  public let documents: DocumentCatalog
+
+  /// Opens an index folder that `Indexer` wrote. Its files are mapped, not read.
+  ///
+  /// - Throws: `IndexError` for a damaged folder, or one whose model is not the one that made the
+  ///   identifiers; what opening a model throws.
+  public init(
+    opening url: URL, on backend: any Backend = CPUBackend.shared,
+    warn: (String) -> Void = { _ in }
+  ) throws {
+    let contents = try IndexFolder.open(url)
+    let folder = Self.modelURL(in: url, fingerprint: contents.modelFingerprint)
+    guard FileManager.default.fileExists(atPath: folder.path) else {
+      throw IndexError.damagedFile(
+        path: folder.path, problem: "the index's model is missing; index the corpus again")
+    }
+    let model = try ModelFolder(opening: folder, on: backend, warn: warn)
+    guard model.fingerprint == contents.modelFingerprint else {
+      throw IndexError.damagedFile(
+        path: folder.path,
+        problem: "this is not the model that made the index; index the corpus again")
+    }
+    try self.init(model: model, table: contents.table, documents: contents.documents)
+  }
+
+  /// An index in memory.
+  ///
+  /// - Throws: `IndexError.invalidIdentifiers` if table, names and model do not fit together.
+  public init(model: ModelFolder, table: IdentifierTable, documents: DocumentCatalog) throws {
+    let settings = model.settings
+    guard table.identifierLength == settings.identifierLength,
+      table.vocabularySize <= model.generator.model.configuration.vocabularySize,
+      documents.count == table.documentCount
+    else {
+      throw IndexError.invalidIdentifiers(
+        "open index: the identifiers do not fit the model; expected \(settings.identifierLength) "
+          + "tokens each, got \(table.identifierLength); index the corpus again")
+    }
+    self.model = model
+    self.table = table
+    self.documents = documents
+  }
+
+  static func modelURL(in index: URL, fingerprint: String) -> URL {
+    index.appendingPathComponent("model-" + fingerprint)
+  }
+
+  /// The documents that answer a question, best first.
+  ///
+  /// An empty question is the end token alone: the ranking of what the model expects before
+  /// anything is asked. A long one is cut at the model's limit.
+  ///
+  /// - Parameters:
+  ///   - question: plain text.
+  ///   - limit: the most documents.
+  ///   - mode: exact, unless the paper's beam search is wanted.
+  /// - Throws: `IndexError.invalidScores` if the model's weights are not numbers; `TensorError`.
+  public func search(
+    _ question: String, limit: Int = 10, mode: SearchMode = .exact
+  ) throws -> [SearchHit] {
+    try search([question], limit: limit, mode: mode).first ?? []
+  }
+
+  /// The documents that answer each of several questions; their texts are encoded together.
+  ///
+  /// - Throws: as for one question.
+  public func search(
+    _ questions: [String], limit: Int = 10, mode: SearchMode = .exact
+  ) throws -> [[SearchHit]] {
+    try rank(questions, limit: limit, mode: mode).map { $0.map(hit) }
+  }
+
+  /// As `search`, in document numbers and with a choice of how collisions are ordered.
+  ///
+  /// - Throws: as `search`.
+  public func rank(
+    _ questions: [String], limit: Int, mode: SearchMode = .exact,
+    collisions: CollisionOrder = .ranked
+  ) throws -> [[RankedDocument]] {
+    let scores = try model.generator.scores(of: questions.map(model.tokens(ofQuery:)))
+    return try scores.map {
+      try rank($0, limit: limit, mode: mode, collisions: collisions)
+    }
+  }
+
+  /// Ranks the documents by scores that are already there.
+  ///
+  /// - Throws: `IndexError`.
+  public func rank(
+    _ scores: QueryScores, limit: Int, mode: SearchMode = .exact,
+    collisions: CollisionOrder = .ranked
+  ) throws -> [RankedDocument] {
+    switch mode {
+    case .exact:
+      try ExactSearch(table: table).rank(scores, limit: limit, collisions: collisions)
+    case .beam(let width):
+      try BeamSearch(table: table, width: width).rank(
+        scores, limit: limit, collisions: collisions)
+    }
+  }
+
+  /// A ranked document as a hit.
+  public func hit(_ ranked: RankedDocument) -> SearchHit {
+    let tokens = table.tokens(ofIdentifier: ranked.identifier)
+    return SearchHit(
+      id: documents.identifier(ofDocument: ranked.document), score: ranked.score,
+      identifier: tokens.map(model.tokenizer.piece), tokens: tokens,
+      similarity: ranked.similarity, title: documents.title(ofDocument: ranked.document))
+  }
+}

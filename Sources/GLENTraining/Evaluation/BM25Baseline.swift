@@ -1,0 +1,30 @@
+import GLENIndex
+import GLENText
+
+/// BM25 over the words of title and text: what any retriever has to beat.
+///
+/// k1 = 0.9, b = 0.4, lower-cased words, no stemming, no stop list.
+public struct BM25Baseline: Sendable {
+  private let ids: [String]
+  private let analyzer: WordAnalyzer
+  private let index: BM25Index
+
+  /// Indexes documents.
+  public init(_ documents: [Document]) {
+    ids = documents.map(\.id)
+    var analyzer = WordAnalyzer()
+    index = BM25Index(documents: documents.map { analyzer.learn($0.fullText) })
+    self.analyzer = analyzer
+  }
+
+  /// Ranks the documents for each query.
+  public func rankings(of queries: [Query], depth: Int = 100) -> [RankedList] {
+    queries.map { query in
+      RankedList(
+        query: query.id,
+        documents: index.search(analyzer.encode(query.text), limit: depth).map {
+          ScoredDocument(id: ids[$0.document], score: $0.score)
+        })
+    }
+  }
+}

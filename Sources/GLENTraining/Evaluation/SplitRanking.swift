@@ -1,0 +1,71 @@
+import GLENIndex
+
+/// Ranks the queries of a split with a retriever, as evaluation needs them.
+public struct SplitRanking: Sendable {
+  /// How many documents a query's list has.
+  public var depth: Int
+  /// How identifiers are searched.
+  public var mode: SearchMode
+
+  /// A ranking of the given depth.
+  public init(depth: Int = 100, mode: SearchMode = .exact) {
+    self.depth = depth
+    self.mode = mode
+  }
+
+  /// The lists of all queries, in order.
+  ///
+  /// - Parameter progress: receives the number of queries done.
+  /// - Throws: what searching throws.
+  public func rankings(
+    of queries: [Query], by retriever: Retriever, progress: (Int) -> Void = { _ in }
+  ) throws -> [RankedList] {
+    var result: [RankedList] = []
+    try forEachQuery(queries, retriever) { query, scores in
+      result.append(try list(query, scores, retriever, .ranked))
+      progress(result.count)
+    }
+    return result
+  }
+
+  /// The lists of all queries with documents of one identifier in random order, `count` times: the
+  /// ablation of collision ranking in the paper's Table 5. Queries are encoded once.
+  ///
+  /// - Throws: what searching throws.
+  public func shuffledRankings(
+    of queries: [Query], by retriever: Retriever, count: Int
+  ) throws -> [[RankedList]] {
+    var result = [[RankedList]](repeating: [], count: count)
+    var seed: UInt64 = 0
+    try forEachQuery(queries, retriever) { query, scores in
+      for index in 0..<count {
+        seed += 1
+        result[index].append(try list(query, scores, retriever, .shuffled(seed: seed)))
+      }
+    }
+    return result
+  }
+
+  private func forEachQuery(
+    _ queries: [Query], _ retriever: Retriever, _ body: (Query, QueryScores) throws -> Void
+  ) throws {
+    let model = retriever.model
+    for first in stride(from: 0, to: queries.count, by: 64) {
+      let part = queries[first..<min(first + 64, queries.count)]
+      let scores = try model.generator.scores(of: part.map { model.tokens(ofQuery: $0.text) })
+      for (query, scores) in zip(part, scores) { try body(query, scores) }
+    }
+  }
+
+  private func list(
+    _ query: Query, _ scores: QueryScores, _ retriever: Retriever, _ collisions: CollisionOrder
+  ) throws -> RankedList {
+    let ranked = try retriever.rank(scores, limit: depth, mode: mode, collisions: collisions)
+    return RankedList(
+      query: query.id,
+      documents: ranked.map {
+        ScoredDocument(
+          id: retriever.documents.identifier(ofDocument: $0.document), score: $0.score)
+      })
+  }
+}

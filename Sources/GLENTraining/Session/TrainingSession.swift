@@ -1,0 +1,214 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import Logging
+
+/// A whole training run: from a BEIR folder to a model folder.
+public struct TrainingSession {
+  /// What the network begins from.
+  public enum Start: Sendable {
+    /// Random weights of a shape; the vocabulary's size follows from the tokenizer.
+    case random(T5Configuration)
+    /// A T5 folder, Hugging Face's or GLEN's, with its `spiece.model`.
+    case folder(URL)
+  }
+
+  /// A phase of training.
+  public enum Phase: String, Sendable, CaseIterable {
+    /// Keyword-based identifier assignment.
+    case keywords
+    /// Ranking-based identifier refinement.
+    case refine
+  }
+
+  /// The numbers.
+  public var recipe: Recipe
+  /// What the network begins from.
+  public var start: Start
+  /// A SentencePiece model to use instead of the start's own, or of a new one.
+  public var tokenizerURL: URL?
+  /// What to run, in the method's order.
+  public var phases: [Phase] = Phase.allCases
+  /// The seed of all random numbers.
+  public var seed: UInt64 = 1
+  /// Whether to go on from the output's checkpoint.
+  public var resumes = false
+  /// Where the arithmetic happens.
+  public var backend: any Backend = CPUBackend.shared
+  /// Where messages go.
+  public var logger = Logger(label: "glen.train") { _ in SwiftLogNoOpLogHandler() }
+  /// Receives every update's progress.
+  public var report: (TrainingProgress) -> Void = { _ in }
+  /// Asked before every update; true saves a checkpoint and ends with `CancellationError`.
+  public var shouldStop: () -> Bool = { Task.isCancelled }
+  /// Called with the saved model when a phase has ended.
+  public var phaseEnded: (Phase, ModelFolder) throws -> Void = { _, _ in }
+
+  /// A run of both phases.
+  public init(recipe: Recipe, start: Start) {
+    self.recipe = recipe
+    self.start = start
+  }
+
+  /// Trains, and saves the model after each phase.
+  ///
+  /// The folder then holds `config.json`, `model.safetensors`, `spiece.model`, `glen.json` and
+  /// `recipe.json`; while a phase runs, `checkpoint.safetensors` too.
+  ///
+  /// - Returns: the saved model.
+  /// - Throws: `TrainingError`, `ModelError`, `TensorError`, `TokenizerError`, `CancellationError`.
+  public func run(_ dataset: RetrievalDataset, to output: URL) throws -> ModelFolder {
+    try recipe.validate()
+    guard !dataset.documents.isEmpty else {
+      throw TrainingError.trainingData(reason: "the corpus has no documents")
+    }
+    try makeFolder(output)
+    let tokenizer = try tokenizer(for: dataset, in: output)
+    var model = try model(for: tokenizer)
+    let size = model.configuration.vocabularySize
+    let settings = IdentifierSettings(
+      identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,
+      maximumDocumentLength: recipe.maximumDocumentLength,
+      maskedTokens: IdentifierSettings.maskedTokens(
+        pieceCount: tokenizer.pieceCount, vocabularySize: size),
+      feedsTokens: recipe.feedsTokens)
+    logger.info("tokenising \(dataset.documents.count) documents")
+    let corpus = try TrainingCorpus(dataset, tokenizer: tokenizer, recipe: recipe)
+    let validator = try Validator(
+      dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
+    logger.info(
+      """
+      \(corpus.documents.count) documents, \(corpus.questions.count) training questions, \
+      \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
+      """)
+
+    let key = RandomKey(seed: seed)
+    let mask = try settings.mask(vocabularySize: size, on: backend)
+    let checkpoint = output.appendingPathComponent("checkpoint.safetensors")
+    var resumeURL = resumes ? checkpoint : nil
+    if let url = resumeURL, !FileManager.default.fileExists(atPath: url.path) {
+      throw TrainingError.checkpoint(
+        path: url.path, reason: "there is no checkpoint to resume; train without --resume")
+    }
+    for (index, phase) in phases.enumerated() {
+      // A checkpoint of a later phase: this one's work is in it.
+      if let url = resumeURL, try Self.phase(of: url) != phase.rawValue { continue }
+      var trainer = PhaseTrainer(key: key.split(10 + index))
+      trainer.checkpointURL = checkpoint
+      trainer.fingerprint = try fingerprint(corpus)
+      trainer.report = report
+      trainer.shouldStop = shouldStop
+      if let validator { trainer.validate = { try validator.value(of: $0) } }
+      switch phase {
+      case .keywords:
+        var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
+        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+      case .refine:
+        var objective = try RefinementObjective(
+          corpus, recipe: recipe, settings: settings, mask: mask, key: key.split(2))
+        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+      }
+      resumeURL = nil
+      try save(model, settings, tokenizer, to: output)
+      try phaseEnded(phase, ModelFolder(opening: output, on: backend))
+    }
+    guard resumeURL == nil else {
+      throw TrainingError.checkpoint(
+        path: checkpoint.path, reason: "belongs to a phase that this run does not have")
+    }
+    try? FileManager.default.removeItem(at: checkpoint)
+    return try ModelFolder(opening: output, on: backend)
+  }
+
+  private static func run(
+    _ trainer: inout PhaseTrainer, _ model: inout T5Model,
+    _ objective: inout some TrainingObjective, resuming url: URL?
+  ) throws {
+    if let url { _ = try trainer.resume(&model, &objective, from: url) }
+    try trainer.train(&model, &objective)
+  }
+
+  private static func phase(of checkpoint: URL) throws -> String? {
+    try SafetensorsFile(contentsOf: checkpoint).metadata["phase"]
+  }
+
+  /// What a checkpoint must agree on.
+  private func fingerprint(_ corpus: TrainingCorpus) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
+    let tokens = corpus.documents.reduce(0) { $0 + $1.count }
+    return "\(numbers) seed \(seed) documents \(corpus.documents.count) tokens \(tokens) "
+      + "questions \(corpus.questions.count)"
+  }
+
+  private func makeFolder(_ url: URL) throws {
+    do {
+      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    } catch {
+      throw TrainingError.unwritableFile(
+        path: url.path, reason: "the folder cannot be made: \(error.localizedDescription)")
+    }
+  }
+
+  /// The vocabulary: the one that is named, the start's, or a new one from the corpus.
+  private func tokenizer(
+    for dataset: RetrievalDataset, in output: URL
+  ) throws -> SentencePieceTokenizer {
+    if let tokenizerURL {
+      return try SentencePieceTokenizer(contentsOf: tokenizerURL, sentinelCount: 0)
+    }
+    if case .folder(let folder) = start {
+      return try SentencePieceTokenizer(
+        contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0)
+    }
+    let own = output.appendingPathComponent("spiece.model")
+    if resumes, FileManager.default.fileExists(atPath: own.path) {
+      return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
+    }
+    logger.info("training a vocabulary of \(recipe.vocabularySize) pieces")
+    let texts =
+      dataset.documents.map { TextCleaning.clean($0.fullText) }
+      + Set(try dataset.judgements(split: "train").map(\.query)).sorted().map {
+        TextCleaning.clean(dataset.queries[$0].text)
+      }
+    try SentencePieceTokenizer.train(
+      sentences: texts, vocabularySize: recipe.vocabularySize, to: own, lowercased: true)
+    return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
+  }
+
+  private func model(for tokenizer: SentencePieceTokenizer) throws -> T5Model {
+    switch start {
+    case .random(var configuration):
+      // T5's own vocabulary keeps its table of 32128 rows; another is rounded up to 16.
+      configuration.vocabularySize =
+        tokenizer.pieceCount == 32000 ? 32128 : (tokenizer.pieceCount + 15) / 16 * 16
+      return try T5Model(random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
+    case .folder(let folder):
+      let model = try T5Model(folder: folder, on: backend) { logger.warning("\($0)") }
+      guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
+        throw ModelError.configuration(
+          path: folder.path,
+          reason: "the vocabulary has \(tokenizer.pieceCount) pieces, the table only "
+            + "\(model.configuration.vocabularySize) rows")
+      }
+      return model
+    }
+  }
+
+  private func save(
+    _ model: T5Model, _ settings: IdentifierSettings, _ tokenizer: SentencePieceTokenizer,
+    to output: URL
+  ) throws {
+    try model.save(to: output)
+    try AtomicFile.write(
+      tokenizer.modelData, to: output.appendingPathComponent("spiece.model"))
+    try settings.save(to: output)
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try AtomicFile.write(
+      encoder.encode(recipe), to: output.appendingPathComponent("recipe.json"))
+  }
+}

@@ -1,0 +1,85 @@
+import ArgumentParser
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENTraining
+
+struct Bench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Time encoding, rollout and scores, or a training step, on random tokens.")
+
+  @Option(help: "A T5 folder, or a preset's name for random weights.") var model: String
+  @Option(help: "Sequences in a batch.") var batch = 1
+  @Option(help: "Tokens of a sequence.") var length = 12
+  @Option(help: "Tokens of an identifier.") var identifierLength = 3
+  @Option(help: "How often to run after two warm-up runs.") var runs = 7
+  @Option(help: "cpu or cuda.") var device = Device.cpu
+  @Flag(help: "Time a step of phase 1: forward, backward and AdamW.") var train = false
+  @Flag(help: "Print JSON.") var json = false
+
+  func validate() throws {
+    guard batch > 0, length > 0, identifierLength > 0, runs > 0 else {
+      throw ValidationError("all numbers must be at least 1")
+    }
+  }
+
+  func run() throws {
+    let backend = try device.backend()
+    var t5 =
+      if let preset = T5Configuration(preset: model) {
+        try T5Model(random: preset, key: RandomKey(seed: 1), on: backend)
+      } else {
+        try T5Model(folder: URL(fileURLWithPath: model), on: backend, warn: Console.error)
+      }
+    let size = t5.configuration.vocabularySize
+    var random = SeededGenerator(RandomKey(seed: 2))
+    let texts = (0..<batch).map { _ in
+      (0..<length).map { _ in Int32.random(in: 3..<Int32(min(size, 32000)), using: &random) }
+    }
+    let targets = (0..<batch).map { _ in
+      (0..<identifierLength).map { _ in Int32.random(in: 3..<Int32(size), using: &random) }
+    }
+    let packed = try TokenBatch(texts, vocabularySize: size, on: backend)
+    var optimizer = AdamW()
+    var times: [Double] = []
+    let clock = ContinuousClock()
+    for run in 0..<runs + 2 {
+      let begin = clock.now
+      if train {
+        let (_, gradients) = try valueAndGradient(of: t5) {
+          try KeywordLoss.value($0, packed, targets: targets)
+        }
+        try optimizer.update(&t5, gradients) { _ in 1e-4 }
+      } else {
+        let states = try t5.rollout(packed, steps: identifierLength)
+        _ = try t5.logits(states)
+      }
+      try backend.synchronize()
+      if run >= 2 { times.append((clock.now - begin) / .milliseconds(1)) }
+    }
+    times.sort()
+    let median = times[times.count / 2]
+    let result = Result(
+      median_ms: median, min_ms: times[0],
+      tokens_per_s: Double(batch * length) / median * 1000,
+      peak_tensor_mb: Double(CPUBackend.shared.peakByteCount) / 1e6)
+    if json {
+      try Console.json(result)
+    } else {
+      Console.output(
+        String(
+          format: "median %.2f ms, minimum %.2f ms, %.0f tokens/s, tensors at most %.0f MB",
+          result.median_ms, result.min_ms, result.tokens_per_s, result.peak_tensor_mb))
+    }
+  }
+
+  // The keys that scripts read.
+  // swift-format-ignore: AlwaysUseLowerCamelCase
+  private struct Result: Encodable {
+    var median_ms: Double
+    var min_ms: Double
+    var tokens_per_s: Double
+    var peak_tensor_mb: Double
+  }
+}

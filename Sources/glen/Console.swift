@@ -1,0 +1,48 @@
+import Foundation
+import Logging
+
+/// Results go to standard output; progress and messages to standard error.
+enum Console {
+  static func output(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+  }
+
+  static func error(_ line: String) {
+    FileHandle.standardError.write(Data((line + "\n").utf8))
+  }
+
+  /// Whether somebody watches standard error.
+  static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
+
+  /// Rewrites the last line on a terminal.
+  static func status(_ line: String) {
+    guard isTerminal else { return }
+    FileHandle.standardError.write(Data(("\r\u{1B}[K" + line).utf8))
+  }
+
+  /// Prints a value as JSON on one line.
+  static func json(_ value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    output(String(decoding: try encoder.encode(value), as: UTF8.self))
+  }
+
+  /// A logger that writes plain lines to standard error.
+  static var logger: Logger {
+    Logger(label: "glen") { _ in LineHandler() }
+  }
+
+  private struct LineHandler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+      let prefix = event.level >= .warning ? "\(event.level): " : ""
+      Console.error(prefix + "\(event.message)")
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import ArgumentParser
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import GLENTraining
+
+/// The command line of the library.
+@main
+struct Glen: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "glen",
+    abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
+    discussion: """
+      Exit codes: 0 success, 64 wrong usage, 65 bad input data, 66 missing input, 70 internal error.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      Train.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self, States.self,
+      Bench.self,
+    ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      do {
+        try command.run()
+      } catch let error where error is ExitCode || error is ValidationError || error is CleanExit {
+        throw error
+      } catch {
+        Console.error("error: \(Failure.text(of: error))")
+        Foundation.exit(Failure.exitCode(of: error))
+      }
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
+
+/// How errors become messages and exit codes.
+enum Failure {
+  static func text(of error: any Error) -> String {
+    if error is CancellationError {
+      return "stopped; `--resume` goes on from the checkpoint, if there is one"
+    }
+    switch error {
+    case is TensorError, is ModelError, is TokenizerError, is IndexError, is TrainingError:
+      return "\(error)"
+    default:
+      return error.localizedDescription
+    }
+  }
+
+  /// The codes of sysexits.h: 65 for bad data, 66 for missing input, 70 for what is our own fault.
+  static func exitCode(of error: any Error) -> Int32 {
+    switch error {
+    case TrainingError.fileNotFound, TrainingError.missingSplit, ModelError.missingFile: 66
+    case TensorError.file(let path, _) where !FileManager.default.fileExists(atPath: path): 66
+    case IndexError.fileSystem(_, _, let code) where code == ENOENT: 66
+    case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65
+    case TensorError.checkpoint, TensorError.file: 65
+    case is CancellationError: 130
+    default: 70
+    }
+  }
+}

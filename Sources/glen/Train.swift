@@ -1,0 +1,121 @@
+import ArgumentParser
+import Foundation
+import GLENModel
+import GLENTensor
+import GLENTraining
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a model on a BEIR folder, one phase or both.",
+    discussion: """
+      Without --init a model of the given size begins from random weights, with a vocabulary that is
+      trained on the corpus unless --tokenizer names one. An interrupted run (Ctrl-C) leaves a
+      checkpoint that --resume goes on from.
+      """)
+
+  @Option(help: "A BEIR folder with qrels/train.tsv.") var corpus: String
+  @Option(help: "The folder for the model.") var out: String
+  @Option(name: .customLong("init"), help: "A T5 folder to begin from.") var initial: String?
+  @Option(help: "The size of a new model: tiny, mini, small or base.") var size: String?
+  @Option(help: "A SentencePiece model to use.") var tokenizer: String?
+  @Option(help: "keywords, refine or both.") var phase = "both"
+  @Option(help: "The tokens of an identifier.") var identifierLength: Int?
+  @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
+  @Option(help: "The recipe to begin from: paper or small.") var preset = "small"
+  @Option(help: "cpu or cuda.") var device = Device.cpu
+  @Option(help: "The seed of all random numbers.") var seed: UInt64 = 1
+  @Flag(help: "Go on from the checkpoint in --out.") var resume = false
+
+  func validate() throws {
+    if initial != nil && size != nil { throw ValidationError("give --init or --size, not both") }
+    if let size, T5Configuration(preset: size) == nil {
+      throw ValidationError(
+        "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
+    }
+    guard ["keywords", "refine", "both"].contains(phase) else {
+      throw ValidationError("no phase is called \(phase); known: keywords, refine, both")
+    }
+    guard Recipe.preset(preset) != nil else {
+      throw ValidationError("no recipe is called \(preset); known: paper, small")
+    }
+  }
+
+  func run() throws {
+    var resolved = Recipe.preset(preset) ?? .small
+    if let recipe {
+      resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
+    }
+    if let identifierLength { resolved.identifierLength = identifierLength }
+    let start: TrainingSession.Start =
+      if let initial {
+        .folder(URL(fileURLWithPath: initial))
+      } else {
+        .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
+      }
+    var session = TrainingSession(recipe: resolved, start: start)
+    session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
+    if let only = TrainingSession.Phase(rawValue: phase) { session.phases = [only] }
+    session.seed = seed
+    session.resumes = resume
+    session.backend = try device.backend()
+    session.logger = Console.logger
+    let display = ProgressDisplay()
+    session.report = display.show
+    Interruption.listen()
+    session.shouldStop = { Interruption.isRequested }
+    let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))
+    _ = try session.run(dataset, to: URL(fileURLWithPath: out))
+    Console.error("the model is in \(out)")
+  }
+}
+
+/// Ctrl-C once asks for a stop at the next step; twice ends the process.
+enum Interruption {
+  private nonisolated(unsafe) static var flag: sig_atomic_t = 0
+
+  static var isRequested: Bool { flag != 0 }
+
+  static func listen() {
+    signal(SIGINT) { _ in
+      Interruption.flag = 1
+      signal(SIGINT, SIG_DFL)
+    }
+  }
+}
+
+/// Shows training: one line that is rewritten on a terminal, otherwise a line now and then.
+final class ProgressDisplay {
+  private var lastLine = ContinuousClock.now - .seconds(60)
+
+  func show(_ progress: TrainingProgress) {
+    let isLast = progress.step == progress.steps
+    let isDue = ContinuousClock.now - lastLine > .seconds(Console.isTerminal ? 0.2 : 10)
+    guard isLast || isDue || progress.validation != nil else { return }
+    lastLine = ContinuousClock.now
+    let losses = progress.losses.map { "\($0.name) \(Self.number($0.value))" }
+    var line =
+      "\(progress.phase) \(progress.step)/\(progress.steps)  "
+      + losses.joined(separator: "  ") + "  rate \(Self.number(progress.learningRate))"
+      + "  norm \(Self.number(progress.gradientNorm))"
+      + String(format: "  %.1f steps/s", progress.stepsPerSecond)
+      + "  \(Self.time(progress.secondsLeft)) left"
+    if let validation = progress.validation {
+      line += String(format: "  dev MRR@10 %.1f", validation * 100)
+    }
+    if Console.isTerminal && !isLast && progress.validation == nil {
+      Console.status(line)
+    } else {
+      Console.status("")
+      Console.error(line)
+    }
+  }
+
+  private static func number(_ value: Float) -> String { String(format: "%.3g", value) }
+
+  private static func time(_ seconds: Double) -> String {
+    let whole = Int(min(max(seconds, 0), 1e9))
+    return whole >= 3600
+      ? String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
+      : String(format: "%d:%02d", whole / 60, whole % 60)
+  }
+}
