@@ -1,5 +1,6 @@
-/// Runs gradients backward from seeds, one for each value; a nil seed contributes nothing. It may
-/// be called once: what the forward computation kept is freed on the way.
+/// Runs gradients backward from seeds, one for each value; a nil seed contributes nothing.
+///
+/// It may be called once: what the forward computation kept is freed on the way.
 public typealias Pullback = (_ seeds: [Tensor?]) throws -> Gradients
 
 /// Computes `body` on a tracked copy of the model, and how gradients flow back to its parameters.
@@ -24,7 +25,8 @@ public func valueWithPullback<Model: ParameterContainer>(
   let pullback: Pullback = { seeds in
     guard seeds.count == inputs.count else {
       throw TensorError.invalidArgument(
-        operation: "pullback", reason: "\(inputs.count) values need as many seeds, not \(seeds.count)")
+        operation: "pullback",
+        reason: "\(inputs.count) values need as many seeds, not \(seeds.count)")
     }
     let table = GradientTable()
     table.grow(to: (inputs.compactMap(\.number).max() ?? 0) + 1)

@@ -1,4 +1,6 @@
-/// The gradients of parameters, by name. A parameter that the result does not depend on has none.
+/// The gradients of parameters, by name.
+///
+/// A parameter that the result does not depend on has none.
 public struct Gradients: Sendable {
   /// The gradients that there are.
   public private(set) var tensors: [String: Tensor] = [:]

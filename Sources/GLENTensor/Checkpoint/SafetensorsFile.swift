@@ -61,8 +61,8 @@ public struct SafetensorsFile: Sendable {
       }
     }
     var end = start
-    for (name, entry) in entries.sorted(by: { $0.value.range.lowerBound < $1.value.range.lowerBound })
-    where !entry.range.isEmpty {
+    let inOrder = entries.sorted { $0.value.range.lowerBound < $1.value.range.lowerBound }
+    for (name, entry) in inOrder where !entry.range.isEmpty {
       guard entry.range.lowerBound >= end else {
         throw .checkpoint(path: path, reason: "\(name): its data overlaps another tensor's")
       }
@@ -75,7 +75,9 @@ public struct SafetensorsFile: Sendable {
   /// The shape of a tensor, or nil if the file has none of that name.
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
-  /// A float tensor. F32 data is used where it lies, without a copy; F16 and BF16 are widened.
+  /// A float tensor.
+  ///
+  /// F32 data is used where it lies, without a copy; F16 and BF16 are widened.
   ///
   /// - Throws: `TensorError.checkpoint` if it is missing or not of a float type.
   public func tensor(
@@ -131,7 +133,8 @@ public struct SafetensorsFile: Sendable {
       }
       return (values, entry.shape)
     default:
-      throw .checkpoint(path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
+      throw .checkpoint(
+        path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
     }
   }
 
@@ -141,7 +144,8 @@ public struct SafetensorsFile: Sendable {
     guard let entry = entries[name] else {
       throw .checkpoint(path: path, reason: "has no tensor named \(name)")
     }
-    return (entry, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(file.bytes)[entry.range]))
+    let bytes = UnsafeRawBufferPointer(file.bytes)[entry.range]
+    return (entry, UnsafeRawBufferPointer(rebasing: bytes))
   }
 
   private static let byteCounts = [

@@ -48,7 +48,8 @@ public struct RelativePositionBias: Sendable {
     let exact = buckets / 2
     if away < exact { return offset + away }
     // In float32 and in this order, because that is how checkpoints were trained.
-    let ratio = logarithm(Float(away) / Float(exact)) / logarithm(Float(maximumDistance) / Float(exact))
+    let greatest = logarithm(Float(maximumDistance) / Float(exact))
+    let ratio = logarithm(Float(away) / Float(exact)) / greatest
     let further = exact + Int(ratio * Float(buckets - exact))
     return offset + min(further, buckets - 1)
   }

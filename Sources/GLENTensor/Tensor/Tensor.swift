@@ -4,7 +4,9 @@
 /// own. An operation runs on the backend where its operands live. A tensor that belongs to a tape
 /// (see `valueWithPullback`) makes every operation on it be recorded.
 public struct Tensor: Sendable {
-  /// The extents, slowest first. A scalar has the shape `[]`.
+  /// The extents, slowest first.
+  ///
+  /// A scalar has the shape `[]`.
   public let shape: [Int]
   /// The memory; at least `count` elements.
   public internal(set) var storage: Storage
