@@ -16,6 +16,11 @@ GLEN_INLINE void philox(uint32_t c[4], uint32_t k0, uint32_t k1) {
   }
 }
 
+void glen_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  memcpy(out, counter, 4 * sizeof *out);
+  philox(out, key[0], key[1]);
+}
+
 GLEN_MULTIVERSION void glen_dropout(long first, long count, uint64_t key, uint64_t stream,
                                     float rate, const float *x, float *y,
                                     int accumulate) {
