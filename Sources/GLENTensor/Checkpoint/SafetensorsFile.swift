@@ -50,12 +50,22 @@ public struct SafetensorsFile: Sendable {
     guard let parsed = try? JSONDecoder().decode([String: HeaderValue].self, from: header) else {
       throw .checkpoint(path: path, reason: "the header is not the JSON of a safetensors file")
     }
+    guard Self.keyCount(of: header) == parsed.count else {
+      throw .checkpoint(path: path, reason: "the header names a tensor twice")
+    }
     var entries: [String: Entry] = [:]
     var metadata: [String: String] = [:]
     for (name, value) in parsed {
       switch value {
-      case .metadata(let strings): metadata = strings
+      case .metadata(let strings):
+        guard name == Self.metadataName else {
+          throw .checkpoint(path: path, reason: "\(name): needs a dtype, a shape and data offsets")
+        }
+        metadata = strings
       case .tensor(let header):
+        guard name != Self.metadataName else {
+          throw .checkpoint(path: path, reason: "\(name): expected strings, got a tensor")
+        }
         entries[name] = try Self.entry(
           name, header, dataStart: start, fileSize: bytes.count, path: path)
       }
@@ -148,6 +158,34 @@ public struct SafetensorsFile: Sendable {
     return (entry, UnsafeRawBufferPointer(rebasing: bytes))
   }
 
+  private static let metadataName = "__metadata__"
+
+  /// How many keys the outermost object of valid JSON has, the repeated ones counted each time.
+  private static func keyCount(of json: Data) -> Int {
+    var (count, depth) = (0, 0)
+    var (isInString, isEscaped) = (false, false)
+    for byte in json {
+      if isInString {
+        if isEscaped {
+          isEscaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          isEscaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          isInString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): isInString = true
+      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+      case UInt8(ascii: ":") where depth == 1: count += 1
+      default: break
+      }
+    }
+    return count
+  }
+
   private static let byteCounts = [
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1,
@@ -222,7 +260,8 @@ private enum HeaderValue: Decodable {
 extension SafetensorsFile {
   /// Writes tensors to a file, atomically, in the given order.
   ///
-  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved, `.file` if it
+  ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to url: URL
   ) throws {
@@ -240,16 +279,30 @@ extension SafetensorsFile {
 
   /// Writes float tensors and whole numbers to a file, atomically, in the given order.
   ///
-  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved,
+  ///   `.shapeMismatch` for whole numbers that are not as many as their shape says, `.file` if it
+  ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ contents: [(name: String, content: Content)], metadata: [String: String] = [:], to url: URL
   ) throws {
     var fields: [String] = []
     if !metadata.isEmpty {
-      fields.append("\"__metadata__\":" + String(decoding: try encoded(metadata), as: UTF8.self))
+      fields.append("\"\(metadataName)\":" + String(decoding: try encoded(metadata), as: UTF8.self))
     }
     var offset = 0
+    var names: Set = [metadataName]
     for (name, content) in contents {
+      guard names.insert(name).inserted else {
+        throw TensorError.invalidArgument(
+          operation: "SafetensorsFile.write", reason: "the name \(name) is taken")
+      }
+      if case .integers(let values, let shape) = content,
+        !shape.isPossible || values.count != shape.product
+      {
+        throw TensorError.shapeMismatch(
+          operation: "SafetensorsFile.write", expected: "as many numbers as \(shape) has",
+          got: "\(values.count)")
+      }
       let (type, shape) =
         switch content {
         case .float(let tensor): ("F32", tensor.shape)
