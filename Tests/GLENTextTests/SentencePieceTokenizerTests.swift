@@ -105,8 +105,8 @@ struct SentencePieceTokenizerTests {
     let text = "the " + String(repeating: "日本語😀", count: 250_000) + "s boats"
     let expected = tokenizer.encode("the 日s boats")
     #expect(tokenizer.encode(text) == expected)
-    let cut = tokenizer.encode(text, maximumLength: 6)
-    #expect(cut == expected.prefix(5) + [SpecialToken.endOfSequence])
+    // The first space after the window lies behind the run, and before the last word.
+    #expect(tokenizer.encodePrefix(text, limit: expected.count) == expected)
     let short = String(repeating: "日本語", count: 900)
     #expect(tokenizer.pieces(of: short) == ["▁", short])
   }
