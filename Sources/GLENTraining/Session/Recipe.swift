@@ -88,6 +88,8 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var vocabularySize = 8000
   /// Whether decoder steps are fed with tokens instead of states (an ablation).
   public var feedsTokens = false
+  /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`).
+  public var beginsCopying = false
   /// Phase 1.
   public var keywords: Keywords
   /// Phase 2.
@@ -175,8 +177,8 @@ extension Recipe {
     let k = keywords
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
-        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && (2...k.chunkLength).contains(max(k.shortestChunkLength, 2))
-        && k.shortestChunkLength >= 2 && (0..<1).contains(k.tokenDropRate),
+        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.shortestChunkLength >= 2
+        && k.shortestChunkLength <= k.chunkLength && (0..<1).contains(k.tokenDropRate),
       "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
         + "tokenDropRate below 1")
     try require(
