@@ -177,7 +177,7 @@ def identifier_representation(
 
 
 def relevance(query_states: Tensor, representations: Tensor) -> Tensor:
-    """`rel(q, d) = mean over t of x_t(q) . r_t(d)` (Eq. 6, divided by n): `[queries, documents]`."""
+    """`rel(q, d) = mean over t of x_t(q) . r_t(d)` (Eq. 6 over n): `[queries, documents]`."""
     steps = query_states.shape[1]
     return scaled(query_states).flatten(1) @ representations.flatten(1).T / steps
 
