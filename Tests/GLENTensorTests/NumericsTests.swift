@@ -27,8 +27,8 @@ struct NumericsTests {
         let exact = exp(Double(x))
         return (abs(Double(y) - exact) / exact, x)
       }.max { $0.0 < $1.0 } ?? (1, 0)
-    // 2^-23 is one unit in the last place of 1.
-    #expect(worst.0 < 2 * 0x1p-23, "relative error \(worst.0) at \(worst.1)")
+    // 8.3e-8 with AVX-512; 2^-23 is one unit in the last place of 1.
+    #expect(worst.0 < 1.25 * 0x1p-23, "relative error \(worst.0) at \(worst.1)")
     #expect(worst.0 > 0)
   }
 
