@@ -53,6 +53,9 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // What the tests of several backends share; not a product.
+    .target(name: "GLENTestSupport", dependencies: ["GLENTensor"], swiftSettings: settings),
+
     // The command line.
     .executableTarget(
       name: "glen",
@@ -75,7 +78,9 @@ let package = Package(
       swiftSettings: settings),
 
     // Tests.
-    .testTarget(name: "GLENTensorTests", dependencies: ["GLENTensor"], swiftSettings: settings),
+    .testTarget(
+      name: "GLENTensorTests", dependencies: ["CGLENKernels", "GLENTensor", "GLENTestSupport"],
+      swiftSettings: settings),
     .testTarget(name: "GLENModelTests", dependencies: ["GLENModel"], swiftSettings: settings),
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
     .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),

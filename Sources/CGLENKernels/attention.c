@@ -19,8 +19,7 @@ GLEN_MULTIVERSION void glen_attention_probabilities(long queries, long keys, int
     if (bias) {
       for (long j = 0; j < seen; j++) row[j] += bias[j - i];
     }
-    float max = -INFINITY;
-    for (long j = 0; j < seen; j++) max = row[j] > max ? row[j] : max;
+    float max = row_max(seen, row, 0);
     float sum = 0;
     for (long j = 0; j < seen; j++) {
       float e = glen_exp(row[j] - max);

@@ -14,17 +14,18 @@ GLEN_MULTIVERSION void glen_fill(long count, float value, float *y) {
   for (long i = 0; i < count; i++) y[i] = value;
 }
 
+// Written so that what is not a number stays so.
 GLEN_MULTIVERSION void glen_relu(long count, const float *x, float *y) {
-  for (long i = 0; i < count; i++) y[i] = x[i] > 0 ? x[i] : 0;
+  for (long i = 0; i < count; i++) y[i] = x[i] <= 0 ? 0 : x[i];
 }
 
 GLEN_MULTIVERSION void glen_relu_backward(long count, const float *restrict y,
                                           const float *restrict dy, float *restrict dx,
                                           int accumulate) {
   if (accumulate) {
-    for (long i = 0; i < count; i++) dx[i] += y[i] > 0 ? dy[i] : 0;
+    for (long i = 0; i < count; i++) dx[i] += y[i] <= 0 ? 0 : dy[i];
   } else {
-    for (long i = 0; i < count; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
+    for (long i = 0; i < count; i++) dx[i] = y[i] <= 0 ? 0 : dy[i];
   }
 }
 

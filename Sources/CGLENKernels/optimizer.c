@@ -14,7 +14,7 @@ GLEN_MULTIVERSION void glen_adamw(long count, float rate, float beta1, float bet
     float v = beta2 * second_moment[i] + (1 - beta2) * g * g;
     first_moment[i] = m;
     second_moment[i] = v;
-    float update = m * inverse1 / (sqrtf(v * inverse2) + epsilon);
+    float update = m * inverse1 / (GLEN_SQRT(v * inverse2) + epsilon);
     weight[i] -= rate * (update + decay * weight[i]);
   }
 }

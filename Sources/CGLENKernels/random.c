@@ -16,26 +16,44 @@ GLEN_INLINE void philox(uint32_t c[4], uint32_t k0, uint32_t k1) {
   }
 }
 
+void glen_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  memcpy(out, counter, 4 * sizeof *out);
+  philox(out, key[0], key[1]);
+}
+
 GLEN_MULTIVERSION void glen_dropout(long first, long count, uint64_t key, uint64_t stream,
                                     float rate, const float *x, float *y,
                                     int accumulate) {
+  // A quotient would otherwise be formed for every element.
+#pragma clang fp reassociate(off)
   uint32_t threshold = (uint32_t)(rate * 4294967296.0);
   float keep = 1 / (1 - rate);
-  enum { lanes = 16 };
-  for (long base = first & ~3L; base < first + count; base += 4 * lanes) {
-    uint32_t words[4][lanes];
+  long end = first + count;
+  enum { lanes = 16, block = 4 * lanes };
+  for (long base = first & ~3L; base < end; base += block) {
+    uint32_t words[block];
     for (int lane = 0; lane < lanes; lane++) {
       uint64_t counter = (uint64_t)(base >> 2) + (uint64_t)lane;
       uint32_t c[4] = {(uint32_t)counter, (uint32_t)(counter >> 32), (uint32_t)stream,
                        (uint32_t)(stream >> 32)};
       philox(c, (uint32_t)key, (uint32_t)(key >> 32));
-      for (int word = 0; word < 4; word++) words[word][lane] = c[word];
+      for (int word = 0; word < 4; word++) words[4 * lane + word] = c[word];
     }
-    for (int j = 0; j < 4 * lanes; j++) {
-      long i = base + j;
-      if (i < first || i >= first + count) continue;
-      float value = words[j & 3][j >> 2] >= threshold ? x[i - first] * keep : 0;
-      y[i - first] = accumulate ? y[i - first] + value : value;
+    // Through memory of our own: x and y may be the same.
+    float values[block];
+    if (base >= first && base + block <= end) {
+      const float *from = x + (base - first);
+      float *to = y + (base - first);
+      for (int j = 0; j < block; j++) values[j] = words[j] >= threshold ? from[j] * keep : 0;
+      if (accumulate) {
+        for (int j = 0; j < block; j++) values[j] += to[j];
+      }
+      memcpy(to, values, sizeof values);
+    } else {
+      for (long i = base < first ? first : base; i < base + block && i < end; i++) {
+        float value = words[i - base] >= threshold ? x[i - first] * keep : 0;
+        y[i - first] = accumulate ? y[i - first] + value : value;
+      }
     }
   }
 }

@@ -1,12 +1,6 @@
 #include "glen_kernels.h"
 #include "vector_math.h"
 
-GLEN_INLINE float row_max(long width, const float *x) {
-  float max = -INFINITY;
-  for (long i = 0; i < width; i++) max = x[i] > max ? x[i] : max;
-  return max;
-}
-
 GLEN_MULTIVERSION void glen_softmax(long rows, long width, float scale, const float *mask,
                                     float *x) {
   for (long r = 0; r < rows; r++) {
@@ -14,7 +8,7 @@ GLEN_MULTIVERSION void glen_softmax(long rows, long width, float scale, const fl
     if (mask) {
       for (long i = 0; i < width; i++) row[i] += mask[i];
     }
-    float max = row_max(width, row);
+    float max = row_max(width, row, 0);
     float sum = 0;
     for (long i = 0; i < width; i++) {
       float e = glen_exp((row[i] - max) * scale);
@@ -47,7 +41,7 @@ GLEN_MULTIVERSION void glen_cross_entropy(long rows, long width, float scale,
       for (long i = 0; i < width; i++) row[i] = 0;
       continue;
     }
-    float max = row_max(width, row);
+    float max = row_max(width, row, 0);
     float chosen = row[target];
     float sum = 0;
     for (long i = 0; i < width; i++) {
@@ -68,17 +62,16 @@ GLEN_MULTIVERSION void glen_arg_max(long rows, long width, const float *mask, co
                                     int32_t *arg, float *value) {
   for (long r = 0; r < rows; r++) {
     const float *row = x + r * width;
-    float max = -INFINITY;
-    if (mask) {
-      for (long i = 0; i < width; i++) {
-        float v = row[i] + mask[i];
-        max = v > max ? v : max;
-      }
-    } else {
-      max = row_max(width, row);
+    float max = mask ? row_max(width, row, mask) : row_max(width, row, 0);
+    // Whole blocks without the maximum are passed over at once.
+    enum { block = 64 };
+    long start = 0;
+    for (int any = 0; start + block <= width; start += block) {
+      for (int i = 0; i < block; i++) any |= row[start + i] == max;
+      if (any) break;
     }
     long found = 0;
-    for (long i = 0; i < width; i++) {
+    for (long i = start; i < width; i++) {
       if (row[i] == max && (!mask || mask[i] == 0)) {
         found = i;
         break;

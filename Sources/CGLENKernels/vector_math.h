@@ -37,11 +37,42 @@ GLEN_INLINE float glen_exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  int32_t exponent = (bits - 0x4b400000 + 127) << 23;
+  uint32_t exponent = (uint32_t)(bits - 0x4b400000 + 127) << 23;
   float scale;
   memcpy(&scale, &exponent, 4);
   float result = p * scale;
   return x < -87.3f ? 0.0f : result;
+}
+
+// sqrtf sets errno, and a loop that calls it does not vectorise.
+#if __has_builtin(__builtin_elementwise_sqrt)
+#define GLEN_SQRT __builtin_elementwise_sqrt
+#else
+#define GLEN_SQRT sqrtf
+#endif
+
+// The greatest of x[i], or of x[i] + mask[i] where there is a mask; -INFINITY where there is no
+// number. A plain maximum over a row does not vectorise, because the order of NaNs would matter;
+// 32 maxima side by side do.
+GLEN_INLINE float row_max(long width, const float *x, const float *mask) {
+  enum { lanes = 32 };
+  float best[lanes];
+  for (int lane = 0; lane < lanes; lane++) best[lane] = -INFINITY;
+  long i = 0;
+  for (; i + lanes <= width; i += lanes) {
+    for (int lane = 0; lane < lanes; lane++) {
+      float v = mask ? x[i + lane] + mask[i + lane] : x[i + lane];
+      best[lane] = v > best[lane] ? v : best[lane];
+    }
+  }
+  for (int lane = 0; i < width; i++, lane++) {
+    float v = mask ? x[i] + mask[i] : x[i];
+    best[lane] = v > best[lane] ? v : best[lane];
+  }
+  for (int half = lanes / 2; half > 0; half /= 2)
+    for (int lane = 0; lane < half; lane++)
+      best[lane] = best[lane + half] > best[lane] ? best[lane + half] : best[lane];
+  return best[0];
 }
 
 #endif

@@ -18,7 +18,7 @@ class Fields {
     number_ = tag >> 3;
     wire_ = static_cast<int>(tag & 7);
     switch (wire_) {
-      case 0: Varint(); break;
+      case 0: value_ = Varint(); break;
       case 1: Take(8); break;
       case 2: Take(Varint()); break;
       case 5: Take(4); break;
@@ -29,6 +29,7 @@ class Fields {
 
   bool Is(uint64_t number, int wire) const { return number_ == number && wire_ == wire; }
   std::string_view bytes() const { return bytes_; }
+  uint64_t value() const { return value_; }
   bool broken() const { return broken_; }
 
  private:
@@ -55,6 +56,7 @@ class Fields {
 
   std::string_view rest_;
   std::string_view bytes_;
+  uint64_t value_ = 0;
   uint64_t number_ = 0;
   int wire_ = 0;
   bool broken_ = false;
@@ -111,6 +113,14 @@ const char *CharacterMapFault(std::string_view map) {
   return nullptr;
 }
 
+const char *TrainerFault(std::string_view message) {
+  Fields fields(message);
+  while (fields.Next()) {
+    if (fields.Is(3, 0) && fields.value() != 1) return "the model is not a unigram model";
+  }
+  return fields.broken() ? "the training settings are cut off" : nullptr;
+}
+
 const char *NormalizerFault(std::string_view message) {
   Fields fields(message);
   while (fields.Next()) {
@@ -130,6 +140,8 @@ const char *glen_sp_model_fault(std::string_view model) {
     if (fields.Is(1, 2)) {
       has_pieces = true;
       fault = PieceFault(fields.bytes());
+    } else if (fields.Is(2, 2)) {
+      fault = TrainerFault(fields.bytes());
     } else if (fields.Is(3, 2) || fields.Is(5, 2)) {
       fault = NormalizerFault(fields.bytes());
     }

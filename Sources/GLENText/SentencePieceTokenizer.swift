@@ -96,8 +96,7 @@ public final class SentencePieceTokenizer: Tokenizer {
       }
     }
     pieceCount = pieces.count
-    hasIndependentWords =
-      pieces.contains("▁") && pieces.allSatisfy { !$0.unicodeScalars.dropFirst().contains("▁") }
+    hasIndependentWords = glen_sp_has_independent_words(model)
     let hasOwnSentinels = pieces.contains(where: Self.isSentinel)
     self.sentinelCount = hasOwnSentinels ? 0 : sentinelCount
     for number in (0..<self.sentinelCount).reversed() {

@@ -86,6 +86,9 @@ void glen_attention_single_backward(long keys, long width, const float *q, const
 void glen_dropout(long first, long count, uint64_t key, uint64_t stream, float rate, const float *x,
                   float *y, int accumulate);
 
+// One block, for the tests.
+void glen_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
 // Optimiser (optimizer.c).
 void glen_adamw(long count, float rate, float beta1, float beta2, float epsilon, float decay,
                 float correction1, float correction2, float gradient_scale, const float *gradient,

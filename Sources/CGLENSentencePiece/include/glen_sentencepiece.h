@@ -62,6 +62,8 @@ int32_t glen_sp_piece_count(const glen_sp_model *model);
 const char *glen_sp_piece(const glen_sp_model *model, int32_t id, size_t *length);
 int32_t glen_sp_id(const glen_sp_model *model, const char *piece, size_t length);
 glen_sp_kind glen_sp_kind_of(const glen_sp_model *model, int32_t id);
+// Whether the words of a text are encoded independently of each other.
+bool glen_sp_has_independent_words(const glen_sp_model *model);
 int32_t glen_sp_pad_id(const glen_sp_model *model);
 int32_t glen_sp_eos_id(const glen_sp_model *model);
 int32_t glen_sp_unknown_id(const glen_sp_model *model);

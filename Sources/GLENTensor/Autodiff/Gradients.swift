@@ -1,4 +1,6 @@
-/// The gradients of parameters, by name. A parameter that the result does not depend on has none.
+/// The gradients of parameters, by name.
+///
+/// A parameter that the result does not depend on has none.
 public struct Gradients: Sendable {
   /// The gradients that there are.
   public private(set) var tensors: [String: Tensor] = [:]
@@ -14,16 +16,19 @@ public struct Gradients: Sendable {
 
   /// Adds other gradients, name by name.
   ///
-  /// - Throws: `TensorError.outOfMemory`, or `.shapeMismatch` if two of a name differ in shape.
+  /// - Throws: `TensorError.outOfMemory`, `.shapeMismatch` if two of a name differ in shape,
+  ///   `.backendMismatch` if they live on different backends.
   public mutating func add(_ other: Gradients) throws(TensorError) {
     for (name, tensor) in other.tensors {
+      if let sum = tensors[name] {
+        try Operation.require(
+          sum.shape == tensor.shape, "gradient of \(name)", expected: "\(sum.shape)",
+          got: "\(tensor.shape)")
+        try Operation.require(tensor.storage, on: sum.backend, "gradient of \(name)")
+      }
       guard var sum = tensors.removeValue(forKey: name) else {
         tensors[name] = tensor
         continue
-      }
-      guard sum.shape == tensor.shape else {
-        throw .shapeMismatch(
-          operation: "gradient of \(name)", expected: "\(sum.shape)", got: "\(tensor.shape)")
       }
       try sum.makeUnique()
       sum.backend.addScaled(tensor.region, scale: 1, to: sum.region, count: sum.count)

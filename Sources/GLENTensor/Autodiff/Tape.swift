@@ -73,7 +73,9 @@ final class GradientTable {
     return slots[number]
   }
 
-  /// Adds a whole tensor to an input's gradient. The first one is taken over without a copy.
+  /// Adds a whole tensor to an input's gradient.
+  ///
+  /// The first one is taken over without a copy.
   func add(_ gradient: Tensor, to input: Input) throws(TensorError) {
     guard let number = input.number else { return }
     if slots[number] == nil {

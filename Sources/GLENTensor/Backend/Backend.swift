@@ -133,6 +133,17 @@ public struct MatrixProduct: Sendable {
   public var transposeA = false, transposeB = false
   /// The factors.
   public var alpha: Float = 1, beta: Float = 0
+
+  /// A product with its extents, operands and factors.
+  public init(
+    m: Int, n: Int, k: Int, a: Region, b: Region, c: Region, transposeA: Bool = false,
+    transposeB: Bool = false, alpha: Float = 1, beta: Float = 0
+  ) {
+    (self.m, self.n, self.k) = (m, n, k)
+    (self.a, self.b, self.c) = (a, b, c)
+    (self.transposeA, self.transposeB) = (transposeA, transposeB)
+    (self.alpha, self.beta) = (alpha, beta)
+  }
 }
 
 /// The numbers of one AdamW step.
@@ -203,6 +214,23 @@ public struct AttentionArguments: Sendable {
   /// [heads, totalQueries]: the logarithm of each softmax's denominator, kept for the backward.
   public var logSums: Region
 
+  /// Attention with its extents, operands and results.
+  public init(
+    sequences: Int, heads: Int, headWidth: Int, longestQueries: Int, longestKeys: Int,
+    totalQueries: Int, totalKeys: Int, isCausal: Bool, queries: Region, keys: Region,
+    values: Region, queryOffsets: Region, keyOffsets: Region, bias: Bias?,
+    dropout: (rate: Float, key: RandomKey)?, output: Region, logSums: Region
+  ) {
+    (self.sequences, self.heads, self.headWidth) = (sequences, heads, headWidth)
+    (self.longestQueries, self.longestKeys) = (longestQueries, longestKeys)
+    (self.totalQueries, self.totalKeys) = (totalQueries, totalKeys)
+    self.isCausal = isCausal
+    (self.queries, self.keys, self.values) = (queries, keys, values)
+    (self.queryOffsets, self.keyOffsets) = (queryOffsets, keyOffsets)
+    (self.bias, self.dropout) = (bias, dropout)
+    (self.output, self.logSums) = (output, logSums)
+  }
+
   /// The bias of a head for a distance d between key and query position:
   /// `table[bucketOfDistance[d + reach], head]`.
   public struct Bias: Sendable {
@@ -212,6 +240,11 @@ public struct AttentionArguments: Sendable {
     public var bucketOfDistance: Region
     /// The greatest distance that occurs.
     public var reach: Int
+
+    /// A bias with its table and its buckets.
+    public init(table: Region, bucketOfDistance: Region, reach: Int) {
+      (self.table, self.bucketOfDistance, self.reach) = (table, bucketOfDistance, reach)
+    }
   }
 }
 
@@ -225,4 +258,17 @@ public struct AttentionGradients: Sendable {
   public var accumulatingQueries: Bool, accumulatingKeys: Bool, accumulatingValues: Bool
   /// The gradient of the bias table, always added to.
   public var dBias: Region?
+
+  /// The gradient that is read, and those that are written.
+  public init(
+    dOutput: Region, dQueries: Region, dKeys: Region, dValues: Region, accumulatingQueries: Bool,
+    accumulatingKeys: Bool, accumulatingValues: Bool, dBias: Region?
+  ) {
+    self.dOutput = dOutput
+    (self.dQueries, self.dKeys, self.dValues) = (dQueries, dKeys, dValues)
+    self.accumulatingQueries = accumulatingQueries
+    self.accumulatingKeys = accumulatingKeys
+    self.accumulatingValues = accumulatingValues
+    self.dBias = dBias
+  }
 }

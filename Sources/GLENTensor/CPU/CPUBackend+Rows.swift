@@ -28,8 +28,9 @@ extension CPUBackend {
   ) {
     let (x, weight, inverse) = (x.floats, weight.floats, inverse.floats)
     let (dy, dx) = (dy.floats, dx.floats)
-    // Each part sums the weight's gradient for itself; the parts are added in order.
-    let parts = max(1, min(threadCount, rows * width >> 14))
+    // Each part sums the weight's gradient for itself; the parts are added in order. How many there
+    // are depends on the extents alone, so that the sum is the same for any number of threads.
+    let parts = max(1, min(32, (rows * width) >> 14))
     let partial = UnsafeMutablePointer<Float>.allocate(capacity: parts * width)
     defer { partial.deallocate() }
     partial.initialize(repeating: 0, count: parts * width)

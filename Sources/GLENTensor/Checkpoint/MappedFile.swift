@@ -20,7 +20,8 @@ public final class MappedFile: @unchecked Sendable {
   ///
   /// - Throws: `TensorError.file` with the system's reason.
   public init(_ url: URL) throws(TensorError) {
-    let descriptor = open(url.path, O_RDONLY | O_CLOEXEC)
+    // Without waiting: a pipe would have this wait for a writer.
+    let descriptor = open(url.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw Self.failure(url, "cannot be opened") }
     defer { close(descriptor) }
     var status = stat()

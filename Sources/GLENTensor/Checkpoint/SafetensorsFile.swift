@@ -50,19 +50,29 @@ public struct SafetensorsFile: Sendable {
     guard let parsed = try? JSONDecoder().decode([String: HeaderValue].self, from: header) else {
       throw .checkpoint(path: path, reason: "the header is not the JSON of a safetensors file")
     }
+    guard Self.keyCount(of: header) == parsed.count else {
+      throw .checkpoint(path: path, reason: "the header names a tensor twice")
+    }
     var entries: [String: Entry] = [:]
     var metadata: [String: String] = [:]
     for (name, value) in parsed {
       switch value {
-      case .metadata(let strings): metadata = strings
+      case .metadata(let strings):
+        guard name == Self.metadataName else {
+          throw .checkpoint(path: path, reason: "\(name): needs a dtype, a shape and data offsets")
+        }
+        metadata = strings
       case .tensor(let header):
+        guard name != Self.metadataName else {
+          throw .checkpoint(path: path, reason: "\(name): expected strings, got a tensor")
+        }
         entries[name] = try Self.entry(
           name, header, dataStart: start, fileSize: bytes.count, path: path)
       }
     }
     var end = start
-    for (name, entry) in entries.sorted(by: { $0.value.range.lowerBound < $1.value.range.lowerBound })
-    where !entry.range.isEmpty {
+    let inOrder = entries.sorted { $0.value.range.lowerBound < $1.value.range.lowerBound }
+    for (name, entry) in inOrder where !entry.range.isEmpty {
       guard entry.range.lowerBound >= end else {
         throw .checkpoint(path: path, reason: "\(name): its data overlaps another tensor's")
       }
@@ -75,7 +85,9 @@ public struct SafetensorsFile: Sendable {
   /// The shape of a tensor, or nil if the file has none of that name.
   public func shape(of name: String) -> [Int]? { entries[name]?.shape }
 
-  /// A float tensor. F32 data is used where it lies, without a copy; F16 and BF16 are widened.
+  /// A float tensor.
+  ///
+  /// F32 data is used where it lies, without a copy; F16 and BF16 are widened.
   ///
   /// - Throws: `TensorError.checkpoint` if it is missing or not of a float type.
   public func tensor(
@@ -131,7 +143,8 @@ public struct SafetensorsFile: Sendable {
       }
       return (values, entry.shape)
     default:
-      throw .checkpoint(path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
+      throw .checkpoint(
+        path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
     }
   }
 
@@ -154,7 +167,36 @@ public struct SafetensorsFile: Sendable {
     guard let entry = entries[name] else {
       throw .checkpoint(path: path, reason: "has no tensor named \(name)")
     }
-    return (entry, UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(file.bytes)[entry.range]))
+    let bytes = UnsafeRawBufferPointer(file.bytes)[entry.range]
+    return (entry, UnsafeRawBufferPointer(rebasing: bytes))
+  }
+
+  private static let metadataName = "__metadata__"
+
+  /// How many keys the outermost object of valid JSON has, the repeated ones counted each time.
+  private static func keyCount(of json: Data) -> Int {
+    var (count, depth) = (0, 0)
+    var (isInString, isEscaped) = (false, false)
+    for byte in json {
+      if isInString {
+        if isEscaped {
+          isEscaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          isEscaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          isInString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): isInString = true
+      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+      case UInt8(ascii: ":") where depth == 1: count += 1
+      default: break
+      }
+    }
+    return count
   }
 
   private static let byteCounts = [
@@ -231,7 +273,8 @@ private enum HeaderValue: Decodable {
 extension SafetensorsFile {
   /// Writes tensors to a file, atomically, in the given order.
   ///
-  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved, `.file` if it
+  ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to url: URL
   ) throws {
@@ -249,16 +292,30 @@ extension SafetensorsFile {
 
   /// Writes float tensors and whole numbers to a file, atomically, in the given order.
   ///
-  /// - Throws: `TensorError.file` if it cannot be written; an earlier file is then untouched.
+  /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved,
+  ///   `.shapeMismatch` for whole numbers that are not as many as their shape says, `.file` if it
+  ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ contents: [(name: String, content: Content)], metadata: [String: String] = [:], to url: URL
   ) throws {
     var fields: [String] = []
     if !metadata.isEmpty {
-      fields.append("\"__metadata__\":" + String(decoding: try encoded(metadata), as: UTF8.self))
+      fields.append("\"\(metadataName)\":" + String(decoding: try encoded(metadata), as: UTF8.self))
     }
     var offset = 0
+    var names: Set = [metadataName]
     for (name, content) in contents {
+      guard names.insert(name).inserted else {
+        throw TensorError.invalidArgument(
+          operation: "SafetensorsFile.write", reason: "the name \(name) is taken")
+      }
+      if case .integers(let values, let shape) = content,
+        !shape.isPossible || values.count != shape.product
+      {
+        throw TensorError.shapeMismatch(
+          operation: "SafetensorsFile.write", expected: "as many numbers as \(shape) has",
+          got: "\(values.count)")
+      }
       let (type, shape) =
         switch content {
         case .float(let tensor): ("F32", tensor.shape)

@@ -13,13 +13,22 @@ public struct RelativePositionBias: Sendable {
   ///   - length: the longest sequence of queries or keys.
   ///   - isBidirectional: whether keys after the query have buckets of their own.
   ///   - maximumDistance: beyond it all distances share a bucket.
-  /// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`.
+  /// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for too few buckets or too small a
+  ///   distance, `.outOfMemory`.
   public init(
     table: Tensor, length: Int, isBidirectional: Bool, maximumDistance: Int
   ) throws(TensorError) {
     try Operation.require(
       table.shape.count == 2, "RelativePositionBias", expected: "[buckets, heads]",
       got: "\(table.shape)")
+    let exact = table.shape[0] / (isBidirectional ? 4 : 2)
+    guard exact > 0, maximumDistance > exact else {
+      throw .invalidArgument(
+        operation: "RelativePositionBias",
+        reason: "\(table.shape[0]) buckets up to distance \(maximumDistance) leave nothing to "
+          + "divide; expected \(isBidirectional ? 4 : 2) buckets or more and a distance above \(exact)"
+      )
+    }
     self.table = table
     reach = max(length - 1, 0)
     let buckets = table.shape[0]
@@ -48,7 +57,8 @@ public struct RelativePositionBias: Sendable {
     let exact = buckets / 2
     if away < exact { return offset + away }
     // In float32 and in this order, because that is how checkpoints were trained.
-    let ratio = logarithm(Float(away) / Float(exact)) / logarithm(Float(maximumDistance) / Float(exact))
+    let greatest = logarithm(Float(maximumDistance) / Float(exact))
+    let ratio = logarithm(Float(away) / Float(exact)) / greatest
     let further = exact + Int(ratio * Float(buckets - exact))
     return offset + min(further, buckets - 1)
   }
@@ -60,7 +70,8 @@ public struct RelativePositionBias: Sendable {
 /// not scale the product. With `isCausal`, query i of a sequence sees the keys up to position
 /// i + keys - queries.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.invalidArgument` for a dropout
+///   outside 0 ..< 1 or a causal sequence with more queries than keys, `.outOfMemory`.
 public func attention(
   queries: Tensor, keys: Tensor, values: Tensor, heads: Int, queryOffsets: SequenceOffsets,
   keyOffsets: SequenceOffsets, bias: RelativePositionBias? = nil, isCausal: Bool = false,
@@ -69,7 +80,7 @@ public func attention(
   let tape = try Operation.tape("attention", queries, keys, values, bias?.table)
   let inner = queries.width
   try Operation.require(
-    heads > 0 && inner % heads == 0 && queryOffsets.count == keyOffsets.count
+    heads > 0 && inner > 0 && inner % heads == 0 && queryOffsets.count == keyOffsets.count
       && queries.shape == [queryOffsets.totalLength, inner]
       && keys.shape == [keyOffsets.totalLength, inner] && values.shape == keys.shape
       && (bias == nil
@@ -79,6 +90,21 @@ public func attention(
     expected: "queries [\(queryOffsets.totalLength), h·d], keys and values "
       + "[\(keyOffsets.totalLength), h·d], a bias of \(heads) heads that reaches far enough",
     got: "\(queries.shape), \(keys.shape), \(values.shape), \(bias?.table.shape ?? [])")
+  try Operation.require(
+    queryOffsets.storage, keyOffsets.storage, on: queries.backend, "attention")
+  if isCausal {
+    for index in 0..<queryOffsets.count
+    where queryOffsets.length(of: index) > keyOffsets.length(of: index) {
+      throw .invalidArgument(
+        operation: "attention",
+        reason: "sequence \(index) has more queries than keys; "
+          + "the first of them would see nothing")
+    }
+  }
+  if let rate = dropout?.rate, !(rate >= 0 && rate < 1) {
+    throw .invalidArgument(
+      operation: "attention", reason: "the dropout is \(rate); expected 0 or more and below 1")
+  }
   let backend = queries.backend
   let output = try Tensor(unset: queries.shape, on: backend)
   let logSums = try Tensor(unset: [heads, queryOffsets.totalLength], on: backend)
@@ -97,8 +123,11 @@ public func attention(
   backend.attention(arguments)
 
   guard let tape else { return output }
-  let inputs = (Input(queries), Input(keys), Input(values))
-  let biasInput = bias.map { Input($0.table) }
+  let inputs = (
+    Input(queries), Input(Operation.apart(keys, from: queries)),
+    Input(Operation.apart(values, from: queries, keys))
+  )
+  let biasInput = bias.map { Input(Operation.apart($0.table, from: queries, keys, values)) }
   // `arguments` holds the storages that the backward reads.
   return tape.record(output) { (gradients, dOutput) throws(TensorError) in
     let backend = dOutput.backend

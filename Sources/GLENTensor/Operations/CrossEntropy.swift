@@ -11,16 +11,28 @@ let scoreChunkCount = 1 << 23
 /// are left out of the mean. Equation (4) of the paper. Only a chunk of the `[count, V]` scores
 /// exists at a time; gradients are made in the same pass while the chunk is at hand.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for a target that the table has not,
+///   `.backendMismatch`, `.outOfMemory`.
 public func crossEntropy(
   states: Tensor, table: Tensor, scale: Float, targets: TokenIDs, mask: Tensor? = nil
 ) throws(TensorError) -> Tensor {
+  try crossEntropy(
+    states: states, table: table, scale: scale, targets: targets, mask: mask,
+    scoresPerChunk: scoreChunkCount)
+}
+
+/// As above, with chunks of another size.
+package func crossEntropy(
+  states: Tensor, table: Tensor, scale: Float, targets: TokenIDs, mask: Tensor?,
+  scoresPerChunk: Int
+) throws(TensorError) -> Tensor {
   let tape = try Operation.tape("crossEntropy", states, table, mask)
   try Operation.require(
-    table.shape.count == 2 && states.shape == [targets.count, table.width]
+    table.shape.count == 2 && table.count > 0 && states.shape == [targets.count, table.width]
       && (mask == nil || mask?.shape == [table.shape[0]]),
     "crossEntropy", expected: "states [\(targets.count), m], a table [V, m], a mask [V]",
     got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
+  try requireTargets(targets, below: table.shape[0], on: states.backend)
   let backend = states.backend
   let (count, width, vocabulary) = (targets.count, table.width, table.shape[0])
   let losses = try Tensor(unset: [count], on: backend)
@@ -28,7 +40,8 @@ public func crossEntropy(
   let dStates = try states.isTracked ? Tensor(unset: states.shape, on: backend) : nil
   let dTable = try table.isTracked ? Tensor(unset: table.shape, on: backend) : nil
 
-  let chunk = min(max(scoreChunkCount / vocabulary, 1), max(count, 1))
+  if let dTable, count == 0 { backend.fill(dTable.region, with: 0, count: dTable.count) }
+  let chunk = min(max(scoresPerChunk / vocabulary, 1), max(count, 1))
   let logits = try Tensor(unset: [chunk, vocabulary], on: backend)
   for first in stride(from: 0, to: count, by: chunk) {
     let rows = min(chunk, count - first)
@@ -73,12 +86,14 @@ public func crossEntropy(
 /// logits are `[count, classes]`. Equation (5) of the paper, with one row a query and one column a
 /// document.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`.
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for a target that is no class,
+///   `.backendMismatch`, `.outOfMemory`.
 public func crossEntropy(logits: Tensor, targets: TokenIDs) throws(TensorError) -> Tensor {
   let tape = try Operation.tape("crossEntropy", logits)
   try Operation.require(
     logits.shape.count == 2 && logits.shape[0] == targets.count, "crossEntropy",
     expected: "logits [\(targets.count), classes]", got: "\(logits.shape)")
+  try requireTargets(targets, below: logits.width, on: logits.backend)
   let backend = logits.backend
   let (count, classes) = (targets.count, logits.width)
   let mean = 1 / Float(max(targets.validCount, 1))
@@ -95,6 +110,18 @@ public func crossEntropy(logits: Tensor, targets: TokenIDs) throws(TensorError) 
   let input = Input(logits)
   return tape.record(loss) { (gradients, seed) throws(TensorError) in
     try gradients.add(multiplied(dLogits, by: seed), to: input)
+  }
+}
+
+/// Throws unless the targets live on the backend and are classes that there are.
+private func requireTargets(
+  _ targets: TokenIDs, below classes: Int, on backend: any Backend
+) throws(TensorError) {
+  try Operation.require(targets.storage, on: backend, "crossEntropy")
+  guard targets.upperBound <= classes else {
+    throw .invalidArgument(
+      operation: "crossEntropy",
+      reason: "target \(targets.upperBound - 1) lies outside the classes 0 ..< \(classes)")
   }
 }
 

@@ -67,7 +67,7 @@ public func gatedGELU(gate: Tensor, up: Tensor) throws(TensorError) -> Tensor {
   y.backend.gatedGELU(gate: gate.region, up: up.region, into: y.region, count: y.count)
 
   guard let tape else { return y }
-  let (gateInput, upInput) = (Input(gate), Input(up))
+  let (gateInput, upInput) = (Input(gate), Input(Operation.apart(up, from: gate)))
   let (gate, up) = (gate.detached, up.detached)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
     // Both are wanted or neither: gate and up come from two products with the same input.
@@ -136,7 +136,8 @@ extension Tensor {
   /// - Throws: `TensorError.shapeMismatch` if the number of elements differs.
   public func reshaped(to shape: [Int]) throws(TensorError) -> Tensor {
     try Operation.require(
-      shape.product == count, "reshaped", expected: "\(count) elements", got: "\(shape)")
+      shape.isPossible && shape.product == count, "reshaped", expected: "\(count) elements",
+      got: "\(shape)")
     let y = Tensor(shape: shape, storage: storage)
     guard let node else { return y }
     let input = Input(self)

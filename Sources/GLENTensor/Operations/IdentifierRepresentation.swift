@@ -24,10 +24,20 @@ public struct IdentifierPass: Sendable {
 public func identifierRepresentation(
   states: Tensor, table: Tensor, scale: Float, temperature: Float, mask: Tensor?
 ) throws(TensorError) -> IdentifierPass {
+  try identifierRepresentation(
+    states: states, table: table, scale: scale, temperature: temperature, mask: mask,
+    scoresPerChunk: scoreChunkCount)
+}
+
+/// As above, with chunks of another size.
+package func identifierRepresentation(
+  states: Tensor, table: Tensor, scale: Float, temperature: Float, mask: Tensor?,
+  scoresPerChunk: Int
+) throws(TensorError) -> IdentifierPass {
   let tape = try Operation.tape("identifierRepresentation", states, table, mask)
   try Operation.require(
-    table.shape.count == 2 && states.shape.count == 2 && states.width == table.width
-      && (mask == nil || mask?.shape == [table.shape[0]]),
+    table.shape.count == 2 && table.count > 0 && states.shape.count == 2
+      && states.width == table.width && (mask == nil || mask?.shape == [table.shape[0]]),
     "identifierRepresentation", expected: "states [count, m], a table [V, m], a mask [V]",
     got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
   guard temperature > 0 else {
@@ -37,10 +47,11 @@ public func identifierRepresentation(
   }
   let backend = states.backend
   let scores = VocabularyScores(
-    states: states.detached, table: table.detached, scale: scale, mask: mask)
+    states: states.detached, table: table.detached, scale: scale, mask: mask?.detached,
+    scoresPerChunk: scoresPerChunk)
   let representations = try Tensor(unset: states.shape, on: backend)
-  let tokens = try TokenIDs(unset: states.rows, on: backend)
-  let unmaskedTokens = try TokenIDs(unset: states.rows, on: backend)
+  let tokens = try TokenIDs(unset: states.rows, below: scores.vocabulary, on: backend)
+  let unmaskedTokens = try TokenIDs(unset: states.rows, below: scores.vocabulary, on: backend)
   let values = try Tensor(unset: [states.rows], on: backend)
   let width = table.width
   try scores.forEachChunk { first, rows, chunk throws(TensorError) in
@@ -63,7 +74,7 @@ public func identifierRepresentation(
     return IdentifierPass(
       representations: representations, tokens: tokens, unmaskedTokens: unmaskedTokens)
   }
-  let (statesInput, tableInput) = (Input(states), Input(table))
+  let (statesInput, tableInput) = (Input(states), Input(Operation.apart(table, from: states)))
   let tracked = tape.record(representations) { (gradients, dr) throws(TensorError) in
     let dStates = try gradients.destination(for: statesInput, on: backend)
     let dTable = try gradients.summingDestination(for: tableInput, on: backend)
@@ -79,18 +90,19 @@ public func identifierRepresentation(
 /// States are `[count, width]`; the weights are those of Equation (9), unmasked logits at the
 /// chosen tokens.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`.
+/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
 public func bestTokens(
   states: Tensor, table: Tensor, scale: Float, mask: Tensor?
 ) throws(TensorError) -> (tokens: TokenIDs, weights: Tensor) {
+  _ = try Operation.tape("bestTokens", states, table, mask)
   try Operation.require(
-    table.shape.count == 2 && states.shape.count == 2 && states.width == table.width
-      && (mask == nil || mask?.shape == [table.shape[0]]),
+    table.shape.count == 2 && table.count > 0 && states.shape.count == 2
+      && states.width == table.width && (mask == nil || mask?.shape == [table.shape[0]]),
     "bestTokens", expected: "states [count, m], a table [V, m], a mask [V]",
     got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
   let scores = VocabularyScores(
-    states: states.detached, table: table.detached, scale: scale, mask: mask)
-  let tokens = try TokenIDs(unset: states.rows, on: states.backend)
+    states: states.detached, table: table.detached, scale: scale, mask: mask?.detached)
+  let tokens = try TokenIDs(unset: states.rows, below: scores.vocabulary, on: states.backend)
   let weights = try Tensor(unset: [states.rows], on: states.backend)
   try scores.forEachChunk { first, rows, chunk throws(TensorError) in
     states.backend.argMax(
@@ -106,8 +118,9 @@ private struct VocabularyScores: Sendable {
   let table: Tensor
   let scale: Float
   let mask: Tensor?
+  var scoresPerChunk = scoreChunkCount
   var vocabulary: Int { table.shape[0] }
-  private var chunk: Int { min(max(scoreChunkCount / vocabulary, 1), max(states.rows, 1)) }
+  private var chunk: Int { min(max(scoresPerChunk / vocabulary, 1), max(states.rows, 1)) }
 
   /// Calls `body` with the first state, the number of states and their scores `[rows, V]`, which it
   /// may overwrite.

@@ -19,7 +19,7 @@ public func rmsNorm(
     rows: rows, width: width)
 
   guard let tape else { return y }
-  let (xInput, weightInput) = (Input(x), Input(weight))
+  let (xInput, weightInput) = (Input(x), Input(Operation.apart(weight, from: x)))
   let (x, weight) = (x.detached, weight.detached)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
     let backend = dy.backend

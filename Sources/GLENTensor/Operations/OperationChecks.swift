@@ -24,6 +24,29 @@ enum Operation {
     return tape
   }
 
+  /// The input itself, or, if one of the others is the same value, that value as a node of its own.
+  ///
+  /// A backward that writes several gradients in one pass must not be handed one memory twice: the
+  /// node of its own gets the gradient, and hands it on in a step after.
+  static func apart(_ input: Tensor, from others: Tensor?...) -> Tensor {
+    guard let node = input.node, others.contains(where: { $0?.node?.number == node.number })
+    else { return input }
+    let original = Input(input)
+    return node.tape.record(input.detached) { (gradients, dy) throws(TensorError) in
+      try gradients.add(dy, to: original)
+    }
+  }
+
+  /// Throws `TensorError.backendMismatch` unless the memory is on the backend.
+  static func require(
+    _ storages: Storage..., on backend: any Backend, _ operation: String
+  ) throws(TensorError) {
+    for storage in storages where storage.backend !== backend {
+      throw .backendMismatch(
+        operation: operation, first: backend.name, second: storage.backend.name)
+    }
+  }
+
   /// Throws `TensorError.shapeMismatch` unless the condition holds.
   static func require(
     _ condition: Bool, _ operation: String, expected: @autoclosure () -> String,

@@ -3,12 +3,17 @@
 /// The table is `[rows, width]`, y `[count, width]`. The embedding of token ids, and any other
 /// choice of rows. The gradient of a row is the sum over its uses, in a fixed order.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.outOfMemory`. Row numbers are not checked against the
-///   table here: they come from a tokenizer or an arg max (see `T5Model.validate`).
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for a row that the table has not,
+///   `.backendMismatch`, `.outOfMemory`.
 public func gather(_ table: Tensor, rows: TokenIDs) throws(TensorError) -> Tensor {
   let tape = try Operation.tape("gather", table)
   try Operation.require(
     table.shape.count == 2, "gather", expected: "a table [rows, width]", got: "\(table.shape)")
+  try Operation.require(rows.storage, on: table.backend, "gather")
+  guard rows.validCount == rows.count, rows.upperBound <= table.shape[0] else {
+    throw .invalidArgument(
+      operation: "gather", reason: "a row number lies outside the table's 0 ..< \(table.shape[0])")
+  }
   let (count, width) = (rows.count, table.width)
   let y = try Tensor(unset: [count, width], on: table.backend)
   y.backend.gather(table.region, rows: rows.region, into: y.region, count: count, width: width)
@@ -105,7 +110,7 @@ public func rowCosine(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
   y.backend.rowCosine(a.region, b.region, into: y.region, rows: rows, width: width)
 
   guard let tape else { return y }
-  let (aInput, bInput) = (Input(a), Input(b))
+  let (aInput, bInput) = (Input(a), Input(Operation.apart(b, from: a)))
   let (a, b) = (a.detached, b.detached)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
     let backend = dy.backend

@@ -13,8 +13,8 @@ public struct RandomKey: Sendable, Hashable, Codable {
 
   /// A key of its own for the part that `index` names.
   public func split(_ index: Int) -> RandomKey {
-    RandomKey(
-      seed: seed, stream: Self.mix(stream &+ 0x9E37_79B9_7F4A_7C15 &* (UInt64(bitPattern: Int64(index)) &+ 1)))
+    let number = UInt64(bitPattern: Int64(index)) &+ 1
+    return RandomKey(seed: seed, stream: Self.mix(stream &+ 0x9E37_79B9_7F4A_7C15 &* number))
   }
 
   /// Spreads every bit of the input over all bits of the output (SplitMix64's finaliser).

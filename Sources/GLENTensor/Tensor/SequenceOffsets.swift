@@ -38,6 +38,8 @@ public struct SequenceOffsets: Sendable {
 
   /// The number of sequences.
   public var count: Int { offsets.count - 1 }
+  /// The number of rows of one sequence.
+  func length(of index: Int) -> Int { Int(offsets[index + 1] - offsets[index]) }
   /// The number of rows of all sequences together.
   public var totalLength: Int { Int(offsets[offsets.count - 1]) }
 }

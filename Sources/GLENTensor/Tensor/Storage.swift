@@ -33,6 +33,9 @@ public final class Storage: @unchecked Sendable {
     self.owner = owner
   }
 
+  /// Whether somebody else owns the memory, and may have lent it to another storage too.
+  var isBorrowed: Bool { owner != nil }
+
   deinit {
     if owner == nil { backend.free(address, byteCount: byteCount) }
   }

@@ -4,7 +4,9 @@
 /// own. An operation runs on the backend where its operands live. A tensor that belongs to a tape
 /// (see `valueWithPullback`) makes every operation on it be recorded.
 public struct Tensor: Sendable {
-  /// The extents, slowest first. A scalar has the shape `[]`.
+  /// The extents, slowest first.
+  ///
+  /// A scalar has the shape `[]`.
   public let shape: [Int]
   /// The memory; at least `count` elements.
   public internal(set) var storage: Storage
@@ -20,15 +22,16 @@ public struct Tensor: Sendable {
 
   /// A tensor with unspecified contents.
   ///
-  /// - Throws: `TensorError.outOfMemory`.
+  /// - Throws: `TensorError.invalidArgument` for an impossible shape, `.outOfMemory`.
   public init(unset shape: [Int], on backend: any Backend) throws(TensorError) {
+    guard shape.isPossible else { throw Self.impossible(shape) }
     self.shape = shape
     storage = try Storage(byteCount: shape.product * 4, on: backend)
   }
 
   /// A tensor filled with one value.
   ///
-  /// - Throws: `TensorError.outOfMemory`.
+  /// - Throws: `TensorError.invalidArgument` for an impossible shape, `.outOfMemory`.
   public init(
     repeating value: Float, shape: [Int], on backend: any Backend = CPUBackend.shared
   ) throws(TensorError) {
@@ -39,10 +42,11 @@ public struct Tensor: Sendable {
   /// A tensor with the given values.
   ///
   /// - Throws: `TensorError.shapeMismatch` if the number of values is not the shape's,
-  ///   `TensorError.outOfMemory`.
+  ///   `.invalidArgument` for an impossible shape, `.outOfMemory`.
   public init(
     _ values: [Float], shape: [Int], on backend: any Backend = CPUBackend.shared
   ) throws(TensorError) {
+    guard shape.isPossible else { throw Self.impossible(shape) }
     guard values.count == shape.product else {
       throw .shapeMismatch(
         operation: "Tensor", expected: "\(shape.product) values for \(shape)",
@@ -50,6 +54,10 @@ public struct Tensor: Sendable {
     }
     try self.init(unset: shape, on: backend)
     values.withUnsafeBytes { backend.upload($0, to: region) }
+  }
+
+  private static func impossible(_ shape: [Int]) -> TensorError {
+    .invalidArgument(operation: "Tensor", reason: "no tensor can have the shape \(shape)")
   }
 
   /// The backend that holds the values.
@@ -97,9 +105,9 @@ public struct Tensor: Sendable {
 
   /// Makes sure that nobody else sees what is written here next.
   ///
-  /// - Complexity: O(1) when the storage is unshared, otherwise one copy.
+  /// - Complexity: O(1) when the storage is unshared and not a mapped file's, otherwise one copy.
   public mutating func makeUnique() throws(TensorError) {
-    if isKnownUniquelyReferenced(&storage) { return }
+    if isKnownUniquelyReferenced(&storage), !storage.isBorrowed { return }
     let copy = try Storage(byteCount: count * 4, on: backend)
     backend.copy(region, to: Region(copy), count: count)
     storage = copy
@@ -124,4 +132,15 @@ func unsafeDownload<Element>(
 extension Collection where Element == Int {
   /// The product of all elements; 1 when there are none.
   var product: Int { reduce(1, *) }
+
+  /// Whether these can be extents: none is negative, and the bytes of the elements can be counted.
+  var isPossible: Bool {
+    var byteCount = 4
+    for extent in self {
+      let (product, overflow) = byteCount.multipliedReportingOverflow(by: Swift.max(extent, 1))
+      if extent < 0 || overflow { return false }
+      byteCount = product
+    }
+    return true
+  }
 }

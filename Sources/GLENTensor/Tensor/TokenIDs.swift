@@ -6,6 +6,8 @@ public struct TokenIDs: Sendable {
   public let storage: Storage
   /// How many are zero or more; ids below zero mean "none" where an operation allows them.
   public let validCount: Int
+  /// A number that every id is below.
+  let upperBound: Int
 
   /// Ids from host memory.
   ///
@@ -15,14 +17,16 @@ public struct TokenIDs: Sendable {
   ) throws(TensorError) {
     count = values.count
     validCount = values.count { $0 >= 0 }
+    upperBound = Int(values.max() ?? -1) + 1
     storage = try Storage(byteCount: values.count * 4, on: backend)
     values.withUnsafeBytes { backend.upload($0, to: Region(storage)) }
   }
 
-  /// Room for ids that an operation writes.
-  init(unset count: Int, on backend: any Backend) throws(TensorError) {
+  /// Room for ids that an operation writes, each below `bound`.
+  init(unset count: Int, below bound: Int, on backend: any Backend) throws(TensorError) {
     self.count = count
     validCount = count
+    upperBound = bound
     storage = try Storage(byteCount: count * 4, on: backend)
   }
 

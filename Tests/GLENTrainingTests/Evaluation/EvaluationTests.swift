@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 import GLENTraining
 import Testing
 

@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 import Testing
 
 @testable import GLENTraining

@@ -1,0 +1,103 @@
+import GLENTensor
+
+extension OperationCase {
+  private static let linearExtents = [
+    (0, 4, 3), (1, 1, 1), (1, 64, 100), (3, 17, 5), (48, 33, 20), (49, 33, 20), (130, 64, 65),
+  ]
+
+  /// linear with its gradients.
+  static let differentiableProducts: [OperationCase] = list {
+    for (rows, inputs, outputs) in linearExtents {
+      let x = CaseInput(shape: [rows, inputs])
+      let weight = CaseInput(shape: [outputs, inputs])
+      let residual = CaseInput(shape: [rows, outputs])
+      let samples = rows > 40 ? 5 : 12
+      differentiable(
+        "linear", "\(rows)x\(inputs)x\(outputs)", samples: samples, inputs: [x, weight]
+      ) {
+        [try linear($0[0], $0[1], scale: 0.5)]
+      } reference: { x in
+        let product = Reference.product(
+          x[0], x[1], m: rows, n: outputs, k: inputs, transposeB: true)
+        return [product.map { 0.5 * $0 }]
+      }
+      differentiable(
+        "linear", "\(rows)x\(inputs)x\(outputs) adding", samples: samples,
+        inputs: [x, weight, residual]
+      ) {
+        [try linear($0[0], $0[1], adding: $0[2])]
+      } reference: { x in
+        let product = Reference.product(
+          x[0], x[1], m: rows, n: outputs, k: inputs, transposeB: true)
+        return [zip(product, x[2]).map(+)]
+      }
+    }
+    differentiable("linear", "of itself", inputs: [CaseInput(shape: [7, 9])]) {
+      [try linear($0[0], $0[0])]
+    } reference: {
+      [Reference.product($0[0], $0[0], m: 7, n: 7, k: 9, transposeB: true)]
+    }
+    differentiable(
+      "linear", "adding its own input",
+      inputs: [CaseInput(shape: [2, 3, 5]), CaseInput(shape: [5, 5])]
+    ) {
+      [try linear($0[0], $0[1], adding: $0[0])]
+    } reference: { x in
+      [zip(Reference.product(x[0], x[1], m: 6, n: 5, k: 5, transposeB: true), x[0]).map(+)]
+    }
+  }
+
+  /// Computations in which gradients meet: residual streams, and one weight at every step.
+  static let chains: [OperationCase] = list {
+    differentiable(
+      "chain", "a rollout of four steps with one weight", tolerance: 1e-4,
+      inputs: [CaseInput(shape: [3, 6]), CaseInput(shape: [6, 6]), CaseInput(shape: [6])]
+    ) {
+      var state = $0[0]
+      var steps: [Tensor] = []
+      for _ in 0..<4 {
+        state = try linear(
+          rmsNorm(state, weight: $0[2], epsilon: 0.125), $0[1], adding: state)
+        steps.append(state)
+      }
+      return [try stack(steps), state]
+    } reference: { x in
+      var state = x[0]
+      var steps: [[Double]] = []
+      for _ in 0..<4 {
+        let normed = Reference.rmsNorm(state, weight: x[2], epsilon: 0.125)
+        let product = Reference.product(normed, x[1], m: 3, n: 6, k: 6, transposeB: true)
+        state = zip(state, product).map(+)
+        steps.append(state)
+      }
+      let stacked = (0..<3).flatMap { row in steps.flatMap { $0[row * 6..<(row + 1) * 6] } }
+      return [stacked, state]
+    }
+    // The residual's gradient is taken over without a copy; the value goes on to be used before
+    // and after, and as another shape.
+    differentiable(
+      "chain", "one value as residual, operand and reshaped", tolerance: 1e-4,
+      inputs: [CaseInput(shape: [4, 4]), CaseInput(shape: [4, 4])]
+    ) {
+      let x = try scaled($0[0], by: 2)
+      let y = try linear(x, $0[1], adding: x)
+      let z = try add(y, x)
+      let flat = try z.reshaped(to: [16])
+      let again = try add(flat, try x.reshaped(to: [16]), scale: 3)
+      return [again, y, z, flat]
+    } reference: { input in
+      let x = input[0].map { 2 * $0 }
+      let y = zip(Reference.product(x, input[1], m: 4, n: 4, k: 4, transposeB: true), x).map(+)
+      let z = zip(y, x).map(+)
+      return [zip(z, x).map { $0 + 3 * $1 }, y, z, z]
+    }
+    differentiable(
+      "chain", "parameters that are outputs themselves",
+      inputs: [CaseInput(shape: [5]), CaseInput(shape: [5])]
+    ) {
+      [$0[0], $0[0], try add($0[0], $0[1]), $0[1]]
+    } reference: { x in
+      [x[0], x[0], zip(x[0], x[1]).map(+), x[1]]
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import Foundation
+import Testing
+
+@testable import GLENTensor
+
+@Suite("Atomic files")
+struct AtomicFileTests {
+  private let folder = Result { try TemporaryFolder() }
+
+  @Test func aFileIsReplaced() throws {
+    let url = try folder.get().file("file")
+    for text in ["first", "second and longer", ""] {
+      try AtomicFile.write(Data(text.utf8), to: url)
+      #expect(try Data(contentsOf: url) == Data(text.utf8))
+    }
+    #expect(try folder.get().names == ["file"])
+  }
+
+  @Test func aBodyThatThrowsLeavesTheOldFile() throws {
+    struct Stop: Error {}
+    let url = try folder.get().file("file")
+    try AtomicFile.write(Data("old".utf8), to: url)
+    #expect(throws: Stop.self) {
+      try AtomicFile.write(to: url) { append in
+        try Data("new".utf8).withUnsafeBytes(append)
+        throw Stop()
+      }
+    }
+    #expect(try Data(contentsOf: url) == Data("old".utf8))
+    #expect(try folder.get().names == ["file"])
+  }
+
+  @Test func aMissingFolderIsNamed() throws {
+    let url = try folder.get().file("none/file")
+    #expect(
+      throws: TensorError.file(
+        path: url.path, reason: "cannot be written: No such file or directory")
+    ) { try AtomicFile.write(Data(), to: url) }
+  }
+
+  @Test func aFolderIsNotReplaced() throws {
+    let folder = try folder.get()
+    let url = folder.file("folder")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+    #expect(throws: TensorError.file(path: url.path, reason: "cannot be replaced: Is a directory"))
+    {
+      try AtomicFile.write(Data([1]), to: url)
+    }
+    #expect(try folder.names == ["folder"])
+  }
+
+  /// A limit on the size of files stands in for the full disk: `write` comes back short, then fails.
+  @Test func aFullDiskLeavesTheOldFile() async {
+    await #expect(processExitsWith: .success) {
+      let folder = try TemporaryFolder()
+      let url = folder.file("model.safetensors")
+      try SafetensorsFile.write([(name: "w", tensor: try Tensor([1, 2], shape: [2]))], to: url)
+      let old = try Data(contentsOf: url)
+      signal(SIGXFSZ, SIG_IGN)
+      var limit = rlimit()
+      #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+      #else
+        let resource = RLIMIT_FSIZE
+      #endif
+      try #require(getrlimit(resource, &limit) == 0)
+      let before = limit.rlim_cur
+      limit.rlim_cur = 100_000
+      try #require(setrlimit(resource, &limit) == 0)
+      let large = try Tensor(repeating: 1, shape: [100_000])
+      #expect(
+        throws: TensorError.file(
+          path: url.path, reason: "could not be written: File too large")
+      ) { try SafetensorsFile.write([(name: "w", tensor: large)], to: url) }
+      limit.rlim_cur = before
+      try #require(setrlimit(resource, &limit) == 0)
+      #expect(try Data(contentsOf: url) == old)
+      #expect(try folder.names == ["model.safetensors"])
+    }
+  }
+}
