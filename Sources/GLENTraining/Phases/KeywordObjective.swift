@@ -86,7 +86,8 @@ public struct KeywordObjective: TrainingObjective {
       return (corpus.beginning(of: document), document)
     case .chunk(let document):
       let pieces = corpus.documents[document]
-      let length = recipe.keywords.chunkLength - 1
+      let k = recipe.keywords
+      let length = Int.random(in: k.shortestChunkLength...k.chunkLength, using: &generator) - 1
       let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
       return (pieces[first...].prefix(length) + [1], document)
     }

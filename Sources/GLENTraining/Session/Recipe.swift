@@ -44,8 +44,10 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var documentWeight = 1
     /// How often an epoch has a random chunk of each document.
     public var chunkWeight = 1
-    /// The tokens of a chunk.
+    /// The most tokens of a chunk.
     public var chunkLength = 64
+    /// The fewest tokens of a chunk; short chunks stand in for questions about every document.
+    public var shortestChunkLength = 64
     /// The probability that an input token is left out, for half of the examples.
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
@@ -173,10 +175,10 @@ extension Recipe {
     let k = keywords
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
-        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
-        && (0..<1).contains(k.tokenDropRate),
-      "keywords: weights must not be negative nor all zero, chunkLength at least 2, tokenDropRate "
-        + "below 1")
+        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && (2...k.chunkLength).contains(max(k.shortestChunkLength, 2))
+        && k.shortestChunkLength >= 2 && (0..<1).contains(k.tokenDropRate),
+      "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
+        + "tokenDropRate below 1")
     try require(
       (0...4096).contains(refinement.negatives) && refinement.lowestTemperature > 0
         && (0..<1).contains(refinement.tokenDropRate) && refinement.documentLength >= 0,
