@@ -100,7 +100,7 @@ struct NumericsTests {
     #expect(try gatedGELU(gate: x, up: ones).values()[place].isNaN)
     #expect(try rmsNorm(x, weight: weight, epsilon: 0).values().allSatisfy(\.isNaN))
     #expect(try rowDot(x, ones).values()[0].isNaN)
-    #expect(try rowCosine(x, ones).values()[0].isNaN)
+    #expect(try cosineDistance(x, ones).values()[0].isNaN)
     #expect(try sum(x).scalar().isNaN)
     #expect(try linear(x, ones).values()[0].isNaN)
     #expect(try crossEntropy(logits: x, targets: TokenIDs([0])).scalar().isNaN)

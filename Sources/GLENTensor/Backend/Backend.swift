@@ -91,10 +91,10 @@ public protocol Backend: AnyObject, Sendable {
   /// y[r, i] = scale[r] x[r, i].
   func rowScale(
     _ x: Region, by scale: Region, into y: Region, rows: Int, width: Int, accumulating: Bool)
-  /// out[r] = cos(a[r], b[r]); 0 where a row is zero.
-  func rowCosine(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
-  /// The gradients of `rowCosine`.
-  func rowCosineBackward(
+  /// out[r] = 1 - cos(a[r], b[r]), computed in double; 1 where a row is zero.
+  func cosineDistance(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
+  /// The gradients of `cosineDistance`.
+  func cosineDistanceBackward(
     _ a: Region, _ b: Region, dOut: Region, dA: Region, dB: Region, rows: Int, width: Int,
     accumulatingA: Bool, accumulatingB: Bool)
 
