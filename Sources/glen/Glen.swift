@@ -24,15 +24,12 @@ struct Glen: ParsableCommand {
   static func main() {
     do {
       var command = try parseAsRoot()
-      do {
-        try command.run()
-      } catch let error where error is ExitCode || error is ValidationError || error is CleanExit {
-        throw error
-      } catch {
-        Console.error("error: \(Failure.text(of: error))")
-        Foundation.exit(Failure.exitCode(of: error))
-      }
+      try command.run()
+    } catch where Failure.isOurs(error) {
+      Console.error("error: \(Failure.text(of: error))")
+      Foundation.exit(Failure.exitCode(of: error))
     } catch {
+      // Help, version, wrong usage: the argument parser's own.
       exit(withError: error)
     }
   }
@@ -40,6 +37,16 @@ struct Glen: ParsableCommand {
 
 /// How errors become messages and exit codes.
 enum Failure {
+  /// Whether an error comes from the library or the system, and not from the argument parser.
+  static func isOurs(_ error: any Error) -> Bool {
+    switch error {
+    case is TensorError, is ModelError, is TokenizerError, is IndexError, is TrainingError,
+      is CancellationError, is CocoaError, is POSIXError:
+      true
+    default: false
+    }
+  }
+
   static func text(of error: any Error) -> String {
     if error is CancellationError {
       return "stopped; `--resume` goes on from the checkpoint, if there is one"

@@ -54,8 +54,8 @@ extension Retriever {
     if model.url.standardizedFileURL != target.standardizedFileURL {
       try files.createDirectory(at: target, withIntermediateDirectories: true)
       let names = try files.contentsOfDirectory(atPath: model.url.path).filter {
-        ModelFolder.fileNames.contains($0) || $0.hasSuffix(".safetensors")
-          || $0 == "model.safetensors.index.json"
+        ModelFolder.fileNames.contains($0) || $0 == "model.safetensors.index.json"
+          || $0.hasPrefix("model-") && $0.hasSuffix(".safetensors")
       }
       do {
         for name in names {

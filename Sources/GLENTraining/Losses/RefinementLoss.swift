@@ -1,7 +1,9 @@
 import GLENModel
 import GLENTensor
 
-/// The losses of ranking-based identifier refinement. Equations (5) to (8) of the paper.
+/// The losses of ranking-based identifier refinement.
+///
+/// Equations (5) to (8) of the paper.
 public struct RefinementLoss: Sendable {
   /// The weight of the pointwise loss in the whole, λ_point.
   public var pointwiseWeight: Float = 0.5
@@ -92,6 +94,8 @@ public struct RefinementLoss: Sendable {
       distance: distance.detached, relevances: relevances.detached, identifiers: identifiers)
   }
 
+  /// The pointwise loss's distance.
+  ///
   /// dist = mean over queries of 1 - cos(w_q, w_d), with w_d[t] the greatest (unmasked) logit of
   /// the positive document at step t, and w_q[t] the query's logit at the same token. Where that
   /// token is a masked one, its plain logit counts: -infinity has no cosine.

@@ -1,7 +1,9 @@
 import GLENModel
 import GLENTensor
 
-/// Phase 1: texts learn their document's keywords. Equation (4) of the paper.
+/// Phase 1: texts learn their document's keywords.
+///
+/// Equation (4) of the paper.
 public struct KeywordObjective: TrainingObjective {
   private enum Source {
     case question(Int)
@@ -87,7 +89,8 @@ public struct KeywordObjective: TrainingObjective {
     case .chunk(let document):
       let pieces = corpus.documents[document]
       let k = recipe.keywords
-      let length = Int.random(in: k.shortestChunkLength...k.chunkLength, using: &generator) - 1
+      let shortest = k.shortestChunkLength > 0 ? k.shortestChunkLength : k.chunkLength
+      let length = Int.random(in: shortest...k.chunkLength, using: &generator) - 1
       let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
       return (pieces[first...].prefix(length) + [1], document)
     }

@@ -1,13 +1,9 @@
 import GLENModel
 import GLENTensor
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
-/// Phase 2: identifiers learn to rank. Equations (5) to (8) of the paper.
+/// Phase 2: identifiers learn to rank.
+///
+/// Equations (5) to (8) of the paper.
 public struct RefinementObjective: TrainingObjective {
   private let corpus: TrainingCorpus
   private let recipe: Recipe
@@ -53,11 +49,11 @@ public struct RefinementObjective: TrainingObjective {
     }
   }
 
-  /// τ = max(lowest, exp(-epoch)), with an epoch that grows within itself.
+  /// The temperature of a batch.
   func temperature(batch: Int) -> Float {
-    guard recipe.refinement.anneals else { return recipe.refinement.lowestTemperature }
-    let epoch = Float(batch * optimization.batchSize) / Float(corpus.questions.count)
-    return max(recipe.refinement.lowestTemperature, exp(-epoch))
+    let r = recipe.refinement
+    return TemperatureSchedule(lowest: r.lowestTemperature, anneals: r.anneals).temperature(
+      epoch: Double(batch * optimization.batchSize) / Double(corpus.questions.count))
   }
 
   /// The losses and the gradients of one batch.

@@ -4,7 +4,9 @@
   import Foundation
 #endif
 
-/// Every number that decides a training run. The resolved recipe is saved with the model.
+/// Every number that decides a training run.
+///
+/// The resolved recipe is saved with the model.
 public struct Recipe: Sendable, Codable, Equatable {
   /// What both phases have.
   public struct Optimization: Sendable, Codable, Equatable {
@@ -46,8 +48,9 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var chunkWeight = 1
     /// The most tokens of a chunk.
     public var chunkLength = 64
-    /// The fewest tokens of a chunk; short chunks stand in for questions about every document.
-    public var shortestChunkLength = 64
+    /// The fewest tokens of a chunk, 0 for `chunkLength`. Short chunks stand in for questions, about
+    /// documents too that no training question asks for.
+    public var shortestChunkLength = 0
     /// The probability that an input token is left out, for half of the examples.
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
@@ -177,8 +180,8 @@ extension Recipe {
     let k = keywords
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
-        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.shortestChunkLength >= 2
-        && k.shortestChunkLength <= k.chunkLength && (0..<1).contains(k.tokenDropRate),
+        && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
+        && (k.shortestChunkLength == 0 || (2...k.chunkLength).contains(k.shortestChunkLength)) && (0..<1).contains(k.tokenDropRate),
       "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
         + "tokenDropRate below 1")
     try require(
