@@ -87,12 +87,8 @@ public struct KeywordObjective: TrainingObjective {
     case .beginning(let document):
       return (corpus.beginning(of: document), document)
     case .chunk(let document):
-      let pieces = corpus.documents[document]
-      let k = recipe.keywords
-      let shortest = k.shortestChunkLength > 0 ? k.shortestChunkLength : k.chunkLength
-      let length = Int.random(in: shortest...k.chunkLength, using: &generator) - 1
-      let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
-      return (pieces[first...].prefix(length) + [1], document)
+      let lengths = recipe.keywords.chunkLengths
+      return (corpus.chunk(of: document, lengths: lengths, using: &generator), document)
     }
   }
 }

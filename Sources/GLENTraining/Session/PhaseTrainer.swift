@@ -46,6 +46,10 @@ public struct PhaseTrainer {
     let schedule = LearningRateSchedule(
       warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
     let clock = ContinuousClock()
+    if step == 0, let validate, o.validationInterval > 0 {
+      // A phase that never does better than what it began with changes nothing.
+      best = (try validate(model), model)
+    }
     var recent: [ContinuousClock.Instant] = [clock.now]
     while step < o.steps {
       if shouldStop() {

@@ -51,6 +51,10 @@ public struct Recipe: Sendable, Codable, Equatable {
     /// The fewest tokens of a chunk, 0 for `chunkLength`. Short chunks stand in for questions, about
     /// documents too that no training question asks for.
     public var shortestChunkLength = 0
+    /// The lengths that a chunk may have.
+    var chunkLengths: ClosedRange<Int> {
+      min(shortestChunkLength > 0 ? shortestChunkLength : chunkLength, chunkLength)...chunkLength
+    }
     /// The probability that an input token is left out, for half of the examples.
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
@@ -75,6 +79,11 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var anneals = true
     /// The lowest temperature.
     public var lowestTemperature: Float = 1e-5
+    /// How often an epoch has each training query.
+    public var queryWeight = 1
+    /// How often an epoch has a random chunk of each document in a query's place, of the lengths
+    /// that phase 1 takes: queries for documents that have none.
+    public var chunkWeight = 0
     /// The probability that a query token is left out, for half of the queries.
     public var tokenDropRate: Double = 0
     /// The most tokens of a document while training; 0 for the model's own limit.
@@ -185,9 +194,10 @@ extension Recipe {
       "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
         + "tokenDropRate below 1")
     try require(
-      (0...4096).contains(refinement.negatives) && refinement.lowestTemperature > 0
+      (0...4096).contains(refinement.negatives) && refinement.queryWeight >= 0
+        && refinement.chunkWeight >= 0 && refinement.lowestTemperature > 0
         && (0..<1).contains(refinement.tokenDropRate) && refinement.documentLength >= 0,
-      "refinement: negatives must be 0 to 4096 and lowestTemperature above 0")
+      "refinement: negatives must be 0 to 4096, weights not negative, lowestTemperature above 0")
   }
 
   private static func merged(_ data: Data, over base: Recipe) throws -> Recipe {
