@@ -26,7 +26,8 @@ struct Glen: ParsableCommand {
       var command = try parseAsRoot()
       do {
         try command.run()
-      } catch let error where error is ExitCode || error is ValidationError || error is CleanExit {
+      } catch let error where exitCode(for: error) != .failure {
+        // The parser's own: wrong usage, and help, which is no error at all.
         throw error
       } catch {
         Console.error("error: \(Failure.text(of: error))")
@@ -56,8 +57,12 @@ enum Failure {
   static func exitCode(of error: any Error) -> Int32 {
     switch error {
     case TrainingError.fileNotFound, TrainingError.missingSplit, ModelError.missingFile: 66
-    case TensorError.file(let path, _) where !FileManager.default.fileExists(atPath: path): 66
-    case IndexError.fileSystem(_, _, let code) where code == ENOENT: 66
+    case TensorError.file(let path, let reason)
+    where reason.hasPrefix("cannot be opened") && !FileManager.default.fileExists(atPath: path):
+      66
+    case TokenizerError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path):
+      66
+    case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
     case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65
     case TensorError.checkpoint, TensorError.file: 65
     case is CancellationError: 130
