@@ -122,8 +122,11 @@ public struct T5Model: Sendable, ParameterContainer {
   /// Greedy generation with tokens fed back, until the end token or `maximumLength`.
   ///
   /// - Returns: for each text its tokens, without the end token.
-  /// - Throws: `TensorError`, `ModelError`.
+  /// - Throws: `TensorError`, `ModelError.input` for a negative length.
   public func generate(_ batch: TokenBatch, maximumLength: Int) throws -> [[Int32]] {
+    guard maximumLength >= 0 else {
+      throw ModelError.input(reason: "no text has \(maximumLength) tokens; expected 0 or more")
+    }
     let encoded = try encode(batch)
     var state = try startDecoding(encoded, offsets: batch.offsets, longest: max(maximumLength, 1))
     var tokens = [Int32](repeating: 0, count: batch.count)

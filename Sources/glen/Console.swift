@@ -3,12 +3,19 @@ import Logging
 
 /// Results go to standard output; progress and messages to standard error.
 enum Console {
+  /// Writes a line to standard output; a full disk there ends the process with an error.
   static func output(_ line: String) {
-    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+    do {
+      try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+    } catch {
+      self.error("error: standard output cannot be written: \(error.localizedDescription)")
+      Foundation.exit(70)
+    }
   }
 
+  /// Writes a line to standard error; if nobody can read it, nothing is lost but the message.
   static func error(_ line: String) {
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+    try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
   }
 
   /// Whether somebody watches standard error.
@@ -17,7 +24,7 @@ enum Console {
   /// Rewrites the last line on a terminal.
   static func status(_ line: String) {
     guard isTerminal else { return }
-    FileHandle.standardError.write(Data(("\r\u{1B}[K" + line).utf8))
+    try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + line).utf8))
   }
 
   /// Prints a value as JSON on one line.

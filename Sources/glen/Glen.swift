@@ -24,12 +24,16 @@ struct Glen: ParsableCommand {
   static func main() {
     do {
       var command = try parseAsRoot()
-      try command.run()
-    } catch where Failure.isOurs(error) {
-      Console.error("error: \(Failure.text(of: error))")
-      Foundation.exit(Failure.exitCode(of: error))
+      do {
+        try command.run()
+      } catch let error where exitCode(for: error) != .failure {
+        // The parser's own: wrong usage, and help, which is no error at all.
+        throw error
+      } catch {
+        Console.error("error: \(Failure.text(of: error))")
+        Foundation.exit(Failure.exitCode(of: error))
+      }
     } catch {
-      // Help, version, wrong usage: the argument parser's own.
       exit(withError: error)
     }
   }
@@ -37,16 +41,6 @@ struct Glen: ParsableCommand {
 
 /// How errors become messages and exit codes.
 enum Failure {
-  /// Whether an error comes from the library or the system, and not from the argument parser.
-  static func isOurs(_ error: any Error) -> Bool {
-    switch error {
-    case is TensorError, is ModelError, is TokenizerError, is IndexError, is TrainingError,
-      is CancellationError, is CocoaError, is POSIXError:
-      true
-    default: false
-    }
-  }
-
   static func text(of error: any Error) -> String {
     if error is CancellationError {
       return "stopped; `--resume` goes on from the checkpoint, if there is one"
@@ -63,8 +57,12 @@ enum Failure {
   static func exitCode(of error: any Error) -> Int32 {
     switch error {
     case TrainingError.fileNotFound, TrainingError.missingSplit, ModelError.missingFile: 66
-    case TensorError.file(let path, _) where !FileManager.default.fileExists(atPath: path): 66
-    case IndexError.fileSystem(_, _, let code) where code == ENOENT: 66
+    case TensorError.file(let path, let reason)
+    where reason.hasPrefix("cannot be opened") && !FileManager.default.fileExists(atPath: path):
+      66
+    case TokenizerError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path):
+      66
+    case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
     case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65
     case TensorError.checkpoint, TensorError.file: 65
     case is CancellationError: 130

@@ -80,6 +80,11 @@ enum Interruption {
       Interruption.flag = 1
       signal(SIGINT, SIG_DFL)
     }
+    // A parent may have started us with the signal blocked, as threads of Dispatch have it.
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGINT)
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }
 

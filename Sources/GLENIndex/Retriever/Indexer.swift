@@ -1,5 +1,6 @@
 import Foundation
 import GLENModel
+import GLENTensor
 import GLENText
 
 /// Gives every document its identifier and writes the index.
@@ -30,6 +31,11 @@ public struct Indexer: Sendable {
     }
     let catalog = try DocumentCatalog(
       identifiers: documents.map(\.id), titles: documents.map(\.title))
+    if let name = try model.generator.model.nameOfNonFiniteParameter() {
+      throw IndexError.invalidIdentifiers(
+        "index: the model's tensor \(name) holds something that is not a finite number; expected "
+          + "numbers throughout; train the model again, or take an intact copy")
+    }
     let (tokens, weights) = try model.generator.identifiers(
       of: documents.map(model.tokens(of:)), progress: progress)
     let table = try IdentifierTable(
@@ -47,50 +53,52 @@ extension Retriever {
   /// by the model's fingerprint; then the index is replaced in one step. Whoever opens the folder
   /// sees the old index or the new one.
   ///
-  /// - Throws: `IndexError.fileSystem`, or an error of the file system; an earlier index is intact.
+  /// - Throws: `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
+  ///   read; an earlier index is intact.
   public func save(to url: URL) throws {
-    let files = FileManager.default
     let target = Self.modelURL(in: url, fingerprint: model.fingerprint)
-    if model.url.standardizedFileURL != target.standardizedFileURL {
-      try files.createDirectory(at: target, withIntermediateDirectories: true)
-      let names = try files.contentsOfDirectory(atPath: model.url.path).filter {
-        ModelFolder.fileNames.contains($0) || $0 == "model.safetensors.index.json"
-          || $0.hasPrefix("model-") && $0.hasSuffix(".safetensors")
-      }
-      do {
-        for name in names {
+    let madeFolders = try FileSystem.makeFolders(target.path)
+    do {
+      if model.url.resolvingSymlinksInPath() != target.resolvingSymlinksInPath() {
+        let names = try ModelFolder.fileNames(in: model.url)
+        for name in names.small + names.weights {
           try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
         }
-      } catch {
-        let known = (try? IndexFolder.open(url))?.modelFingerprint
-        if known != model.fingerprint { try? files.removeItem(at: target) }
-        throw error
       }
+      try IndexFolder.write(
+        table, documents: documents, modelFingerprint: model.fingerprint, to: url)
+    } catch {
+      if madeFolders.contains(target.path) {
+        for name in FileSystem.names(in: target.path) where name != "." && name != ".." {
+          FileSystem.remove(target.path + "/" + name)
+        }
+      }
+      FileSystem.removeFolders(madeFolders)
+      throw error
     }
-    try IndexFolder.write(
-      table, documents: documents, modelFingerprint: model.fingerprint, to: url)
-    for name in try files.contentsOfDirectory(atPath: url.path)
+    for name in FileSystem.names(in: url.path)
     where name.hasPrefix("model-") && name != target.lastPathComponent {
-      try? files.removeItem(at: url.appendingPathComponent(name))
+      try? FileManager.default.removeItem(at: url.appendingPathComponent(name))
     }
   }
 
   /// Links or copies a file, so that its name appears only when it is complete.
   private static func place(_ source: URL, at folder: URL, name: String) throws {
-    let files = FileManager.default
-    let target = folder.appendingPathComponent(name)
-    let temporary = folder.appendingPathComponent(".glen-\(UUID().uuidString).tmp")
+    let temporary = folder.appendingPathComponent(".glen-\(UUID().uuidString).tmp").path
+    // What a symbolic link names, not the link: its target may be relative.
+    let file = source.resolvingSymlinksInPath()
     do {
-      try files.linkItem(at: source, to: temporary)
+      do {
+        try FileManager.default.linkItem(atPath: file.path, toPath: temporary)
+      } catch {
+        let bytes = try MappedFile(file)
+        try withExtendedLifetime(bytes) {
+          try FileSystem.write(UnsafeRawBufferPointer(bytes.bytes), toNew: temporary)
+        }
+      }
+      try FileSystem.move(temporary, to: folder.appendingPathComponent(name).path)
     } catch {
-      try? files.removeItem(at: temporary)
-      try files.copyItem(at: source, to: temporary)
-    }
-    do {
-      if files.fileExists(atPath: target.path) { try files.removeItem(at: target) }
-      try files.moveItem(at: temporary, to: target)
-    } catch {
-      try? files.removeItem(at: temporary)
+      FileSystem.remove(temporary)
       throw error
     }
   }

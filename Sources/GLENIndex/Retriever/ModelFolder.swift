@@ -17,8 +17,27 @@ public struct ModelFolder: Sendable {
   /// every tensor, so that opening does not read all weights.
   public let fingerprint: String
 
-  /// The files that make a model.
-  static let fileNames = ["config.json", "model.safetensors", "spiece.model", "glen.json"]
+  /// The files that make the model in a folder: the small ones, and all of its weights.
+  ///
+  /// - Throws: `IndexError.damagedFile` for an index of shards that names none.
+  static func fileNames(in url: URL) throws -> (small: [String], weights: [String]) {
+    let small = ["config.json", "spiece.model", "glen.json"]
+    let whole = "model.safetensors"
+    if FileManager.default.fileExists(atPath: url.appendingPathComponent(whole).path) {
+      return (small, [whole])
+    }
+    let index = "model.safetensors.index.json"
+    let file = url.appendingPathComponent(index)
+    guard let data = try? Data(contentsOf: file),
+      let map = try? JSONDecoder().decode(ShardIndex.self, from: data).weight_map
+    else { throw IndexError.damagedFile(path: file.path, problem: "it has no weight_map") }
+    return (small + [index], Set(map.values).sorted())
+  }
+
+  private struct ShardIndex: Decodable {
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    var weight_map: [String: String]
+  }
 
   /// Opens a model; weights are mapped, not read.
   ///
@@ -61,18 +80,15 @@ public struct ModelFolder: Sendable {
   }
 
   private static func fingerprint(of url: URL) throws -> String {
+    let names = try fileNames(in: url)
     var bytes: [UInt8] = []
-    for name in ["config.json", "spiece.model", "glen.json"] {
+    for name in names.small {
       let file = try MappedFile(url.appendingPathComponent(name))
       withUnsafeBytes(of: file.bytes.count.littleEndian) { bytes += $0 }
       bytes += file.bytes
     }
-    let whole = url.appendingPathComponent("model.safetensors")
-    if FileManager.default.fileExists(atPath: whole.path) {
-      bytes += try SafetensorsFile(contentsOf: whole).sample()
-    } else {
-      let index = url.appendingPathComponent("model.safetensors.index.json")
-      bytes += try MappedFile(index).bytes
+    for name in names.weights {
+      bytes += try SafetensorsFile(contentsOf: url.appendingPathComponent(name)).sample()
     }
     return bytes.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }
   }

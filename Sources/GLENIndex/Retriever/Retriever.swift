@@ -94,10 +94,16 @@ public struct Retriever: Sendable {
     _ questions: [String], limit: Int, mode: SearchMode = .exact,
     collisions: CollisionOrder = .ranked
   ) throws -> [[RankedDocument]] {
-    let scores = try model.generator.scores(of: questions.map(model.tokens(ofQuery:)))
-    return try scores.map {
-      try rank($0, limit: limit, mode: mode, collisions: collisions)
+    var result: [[RankedDocument]] = []
+    result.reserveCapacity(questions.count)
+    // Some questions at a time: the scores of all of them together might not fit the memory.
+    for first in stride(from: 0, to: questions.count, by: 64) {
+      let part = questions[first..<min(first + 64, questions.count)]
+      for scores in try model.generator.scores(of: part.map(model.tokens(ofQuery:))) {
+        result.append(try rank(scores, limit: limit, mode: mode, collisions: collisions))
+      }
     }
+    return result
   }
 
   /// Ranks the documents by scores that are already there.

@@ -29,8 +29,41 @@ public struct PrefixNegativeSampler: Sendable {
     places = identifiers
   }
 
-  /// The current identifiers, n tokens a document, -1 where unknown: what a checkpoint keeps.
+  /// The current identifiers, n tokens a document, -1 where unknown.
   public var table: [Int32] { identifiers }
+
+  /// What a checkpoint keeps: the identifiers, and each document's place in its buckets, because
+  /// what a draw gives depends on the order there.
+  public var state: [Int32] { identifiers + places }
+
+  /// Goes on from the `state` of a sampler of the same size; a state of another size is left out.
+  public mutating func restore(_ state: [Int32]) {
+    let size = documentCount * identifierLength
+    guard state.count == 2 * size else { return }
+    self = PrefixNegativeSampler(documentCount: documentCount, identifierLength: identifierLength)
+    identifiers = Array(state[..<size])
+    for document in 0..<documentCount {
+      guard let own = identifier(of: document) else { continue }
+      for length in 1...identifierLength {
+        buckets[Array(own.prefix(length)), default: Bucket()].documents.append(Int32(document))
+      }
+    }
+    for (prefix, bucket) in buckets {
+      let level = prefix.count - 1
+      // Of equal places, which only a damaged state has, the lower document is first.
+      let order = bucket.documents.sorted {
+        let (left, right) = (
+          state[size + Int($0) * identifierLength + level],
+          state[size + Int($1) * identifierLength + level]
+        )
+        return left == right ? $0 < $1 : left < right
+      }
+      buckets[prefix] = Bucket(documents: order)
+      for (place, document) in order.enumerated() {
+        places[Int(document) * identifierLength + level] = Int32(place)
+      }
+    }
+  }
 
   /// The current identifier of a document, or nil if it has not been seen.
   public func identifier(of document: Int) -> [Int32]? {

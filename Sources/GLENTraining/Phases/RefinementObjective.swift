@@ -46,17 +46,10 @@ public struct RefinementObjective: TrainingObjective {
   /// The optimisation's numbers.
   public var optimization: Recipe.Optimization { recipe.refinement.optimization }
 
-  /// The sampler's table.
+  /// The sampler's state.
   public var memory: [Int32] {
-    get { sampler.table }
-    set {
-      let n = settings.identifierLength
-      guard newValue.count == corpus.documents.count * n else { return }
-      sampler = PrefixNegativeSampler(documentCount: corpus.documents.count, identifierLength: n)
-      for document in corpus.documents.indices where newValue[document * n] >= 0 {
-        sampler.update(document, identifier: newValue[document * n..<(document + 1) * n])
-      }
-    }
+    get { sampler.state }
+    set { sampler.restore(newValue) }
   }
 
   /// The temperature of a batch.

@@ -120,7 +120,8 @@ extension PhaseTrainer {
       contents,
       metadata: [
         "phase": objective.name, "step": String(step), "updates": String(optimizer.step),
-        "fingerprint": fingerprint, "best": best.map { String($0.value.bitPattern) } ?? "",
+        "moments": String(optimizer.moments.count), "fingerprint": fingerprint,
+        "best": best.map { String($0.value.bitPattern) } ?? "",
       ], to: checkpointURL)
   }
 
@@ -137,8 +138,9 @@ extension PhaseTrainer {
       throw TrainingError.checkpoint(
         path: url.path, reason: "belongs to another recipe or corpus; resume with the same ones")
     }
-    guard let step = file.metadata["step"].flatMap({ Int($0) }), step >= 0,
-      let updates = file.metadata["updates"].flatMap({ Int($0) })
+    guard let step = file.metadata["step"].flatMap({ Int($0) }),
+      let updates = file.metadata["updates"].flatMap({ Int($0) }),
+      (0...max(objective.optimization.steps, 0)).contains(step), updates >= 0
     else { throw TrainingError.checkpoint(path: url.path, reason: "does not say its step") }
     func load(_ prefix: String) throws -> T5Model {
       var copy = model
@@ -163,10 +165,25 @@ extension PhaseTrainer {
         first: try file.tensor("first/" + name, on: tensor.backend),
         second: try file.tensor("second/" + name, on: tensor.backend))
     }
-    if let value = file.metadata["best"].flatMap({ UInt64($0) }) {
+    guard file.metadata["moments"] == String(moments.count) else {
+      throw TrainingError.checkpoint(path: url.path, reason: "lacks moments of the optimiser")
+    }
+    var best: (value: Double, model: T5Model)?
+    if let text = file.metadata["best"], !text.isEmpty {
+      guard let value = UInt64(text) else {
+        throw TrainingError.checkpoint(path: url.path, reason: "does not say its best value")
+      }
       best = (Double(bitPattern: value), try load("best/"))
     }
-    objective.memory = try file.integers("memory").values
+    let memory = try file.integers("memory").values
+    guard memory.count == objective.memory.count else {
+      throw TrainingError.checkpoint(
+        path: url.path,
+        reason: "remembers \(memory.count) numbers; expected \(objective.memory.count)")
+    }
+    // Nothing can fail from here on.
+    self.best = best
+    objective.memory = memory
     model = loaded
     optimizer.moments = moments
     optimizer.step = updates

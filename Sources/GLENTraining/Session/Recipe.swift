@@ -151,8 +151,8 @@ extension Recipe {
     }
     do {
       self = try Self.merged(data, over: base)
-    } catch let error as TrainingError {
-      throw error
+    } catch TrainingError.recipe(_, let reason) {
+      throw .recipe(path: url.path, reason: reason)
     } catch {
       throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
     }
@@ -187,6 +187,10 @@ extension Recipe {
           && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
     }
     let k = keywords
+    for weight in [k.queryWeight, k.documentWeight, k.chunkWeight] {
+      try require((0...1000).contains(weight), "keywords: weights must be 0 to 1000")
+    }
+    try require(k.chunkLength >= 2, "keywords: chunkLength must be at least 2")
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
         && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
@@ -202,10 +206,25 @@ extension Recipe {
 
   private static func merged(_ data: Data, over base: Recipe) throws -> Recipe {
     let changes = try JSONDecoder().decode(JSONValue.self, from: data)
+    guard case .object = changes else {
+      throw TrainingError.recipe(path: "recipe", reason: "expected an object with a recipe's keys")
+    }
     let encoded = try JSONEncoder().encode(base)
-    let merged = try JSONDecoder().decode(JSONValue.self, from: encoded)
-      .overlaid(with: changes, path: "")
-    return try JSONDecoder().decode(Recipe.self, from: JSONEncoder().encode(merged))
+    let base = try JSONDecoder().decode(JSONValue.self, from: encoded)
+    func recipe(_ changes: JSONValue) throws -> Recipe {
+      let merged = try base.overlaid(with: changes, path: "")
+      return try JSONDecoder().decode(Recipe.self, from: JSONEncoder().encode(merged))
+    }
+    do {
+      return try recipe(changes)
+    } catch is DecodingError {
+      // The decoder does not always say where; the values are tried one by one.
+      for (path, change) in changes.leaves where (try? recipe(change)) == nil {
+        throw TrainingError.recipe(
+          path: "recipe", reason: "\(path): a recipe's value of that name is of another kind")
+      }
+      throw TrainingError.recipe(path: "recipe", reason: "is not a recipe")
+    }
   }
 }
 
@@ -215,6 +234,7 @@ private indirect enum JSONValue: Codable {
   case number(Double)
   case string(String)
   case bool(Bool)
+  case array([JSONValue])
   case null
 
   init(from decoder: any Decoder) throws {
@@ -227,6 +247,8 @@ private indirect enum JSONValue: Codable {
       self = .number(number)
     } else if let string = try? container.decode(String.self) {
       self = .string(string)
+    } else if let array = try? container.decode([JSONValue].self) {
+      self = .array(array)
     } else {
       self = .null
     }
@@ -239,7 +261,18 @@ private indirect enum JSONValue: Codable {
     case .number(let number): try container.encode(number)
     case .string(let string): try container.encode(string)
     case .bool(let bool): try container.encode(bool)
+    case .array(let array): try container.encode(array)
     case .null: try container.encodeNil()
+    }
+  }
+
+  /// Every value that is no object, with its path, alone in objects of its own.
+  var leaves: [(path: String, alone: JSONValue)] {
+    guard case .object(let object) = self, !object.isEmpty else { return [("", self)] }
+    return object.sorted { $0.key < $1.key }.flatMap { key, value in
+      value.leaves.map { leaf in
+        (leaf.path.isEmpty ? key : key + "." + leaf.path, .object([key: leaf.alone]))
+      }
     }
   }
 
@@ -248,7 +281,8 @@ private indirect enum JSONValue: Codable {
     guard case .object(var own) = self, case .object(let others) = changes else { return changes }
     for (key, value) in others {
       // `dropout` is absent from the encoded base where it is nil.
-      guard let old = own[key] ?? (key == "dropout" ? .null : nil) else {
+      let isDropout = key == "dropout" && path.hasSuffix("optimization.")
+      guard let old = own[key] ?? (isDropout ? .null : nil) else {
         throw TrainingError.recipe(
           path: "recipe",
           reason: "unknown key \(path)\(key); known: \(own.keys.sorted().joined(separator: ", "))")

@@ -92,10 +92,10 @@ public struct TrainingSession {
       throw TrainingError.checkpoint(
         path: url.path, reason: "there is no checkpoint to resume; train without --resume")
     }
-    for (index, phase) in phases.enumerated() {
+    for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
       if let url = resumeURL, try Self.phase(of: url) != phase.rawValue { continue }
-      var trainer = PhaseTrainer(key: key.split(10 + index))
+      var trainer = PhaseTrainer(key: key.split(phase == .keywords ? 10 : 11))
       trainer.checkpointURL = checkpoint
       trainer.fingerprint = try fingerprint(corpus)
       trainer.report = report

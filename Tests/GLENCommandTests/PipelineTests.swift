@@ -1,0 +1,211 @@
+import Foundation
+import Testing
+
+/// Train, index, search, evaluate: what each prints, and where.
+@Suite("The command line", .enabled(if: CommandLineTool.isBuilt, "glen is not built"))
+struct PipelineTests {
+  /// Standard error without a terminal: whole lines that nothing rewrites.
+  private static func expectPlain(_ text: String) {
+    #expect(!text.contains("\r") && !text.contains("\u{1B}"))
+    #expect(text.isEmpty || text.hasSuffix("\n"))
+  }
+
+  @Test func trainingAndIndexingPrintNoResults() throws {
+    let (folder, train, index) = try ToyProject.shared.get()
+    for outcome in [train, index] {
+      #expect(outcome.status == 0, "\(outcome.error)")
+      #expect(outcome.output.isEmpty)
+      Self.expectPlain(outcome.error)
+    }
+    #expect(train.error.contains("keywords 12/12"))
+    #expect(train.error.contains("refine 6/6"))
+    #expect(train.error.contains("steps/s"))
+    #expect(index.error.contains("30 documents"))
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("model")).sorted()
+    #expect(
+      names == ["config.json", "glen.json", "model.safetensors", "recipe.json", "spiece.model"])
+  }
+
+  private struct Answer: Decodable {
+    var query: String
+    var hits: [Hit]
+
+    struct Hit: Decodable {
+      var id: String
+      var score: Double
+      var identifier: [String]
+      var tokens: [Int]
+      var similarity: Double
+    }
+  }
+
+  private static func answers(_ outcome: CommandLineTool.Outcome) throws -> [Answer] {
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(outcome.error.isEmpty)
+    return try outcome.output.split(separator: "\n").map {
+      try JSONDecoder().decode(Answer.self, from: Data($0.utf8))
+    }
+  }
+
+  @Test func searchPrintsOneObjectAQuestion() throws {
+    let index = try ToyProject.folder().path("index")
+    let questions = ["what lives in hives", "ünïcode \"quoted\" / 🐝", "", "a\nb"]
+    let answers = try Self.answers(
+      CommandLineTool.run(["search", index, "--json", "--top", "7"] + questions))
+    #expect(answers.map(\.query) == questions)
+    for answer in answers {
+      #expect(answer.hits.count == 7)
+      #expect(Set(answer.hits.map(\.id)).count == 7)
+      for hit in answer.hits {
+        #expect(hit.identifier.count == 3 && hit.tokens.count == 3 && hit.score < 0)
+        #expect(hit.id.hasPrefix("d") && abs(hit.similarity) < 1.001)
+      }
+      let scores = answer.hits.map(\.score)
+      #expect(scores == scores.sorted(by: >))
+    }
+    let wide = try CommandLineTool.run(
+      ["search", index, "--json", "--top", "7", "--beam", "1000"] + questions)
+    let exact = try CommandLineTool.run(
+      ["search", index, "--json", "--top", "7", "--exact"] + questions)
+    #expect(wide.output == exact.output)
+  }
+
+  @Test func searchPrintsHitsInWords() throws {
+    let index = try ToyProject.folder().path("index")
+    let outcome = try CommandLineTool.run("search", index, "what lives in hives", "--top", "3")
+    #expect(outcome.status == 0)
+    let lines = outcome.output.split(separator: "\n")
+    #expect(lines.count == 4 && lines[0] == "what lives in hives")
+    #expect(lines[1].contains("[d") && lines[1].contains("-"))
+  }
+
+  @Test func enormousLimitsAreAllDocuments() throws {
+    let index = try ToyProject.folder().path("index")
+    let most = String(Int.max)
+    for extra in [[], ["--beam", most]] {
+      let outcome = try CommandLineTool.run(
+        ["search", index, "bees", "--json", "--top", most] + extra)
+      #expect(try Self.answers(outcome).first?.hits.count == 30)
+    }
+  }
+
+  @Test func evaluationPrintsItsNumbersAndWritesARun() throws {
+    let folder = try ToyProject.folder()
+    let output = try TemporaryFolder()
+    let run = output.path("test.run")
+    let outcome = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--split", "test",
+      "--run", run, "--json")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let json = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+    let text = outcome.output
+    #expect(json is [String: Any])
+    for metric in ["R@1", "R@10", "R@100", "MRR@10", "MRR@100", "nDCG@10", "AP"] {
+      #expect(text.contains("\"\(metric)\""), "\(metric)")
+    }
+    let lines = try String(contentsOfFile: run, encoding: .utf8).split(separator: "\n")
+    #expect(lines.count == 10 * 30)
+    for line in lines {
+      let columns = line.split(separator: " ")
+      #expect(columns.count == 6 && columns[1] == "Q0" && columns[5] == "glen")
+    }
+    let table = try CommandLineTool.run(
+      "evaluate", "--baseline", "bm25", "--corpus", folder.path("corpus"))
+    #expect(table.status == 0 && table.output.contains("bm25"))
+    let beam = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--json", "--beam", "30")
+    #expect(beam.output == outcome.output)
+  }
+
+  @Test func inspectionAndVerification() throws {
+    let index = try ToyProject.folder().path("index")
+    let summary = try CommandLineTool.run("inspect", index, "--json")
+    #expect(summary.status == 0)
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(summary.output.utf8)) as? [String: Any])
+    #expect(object["documents"] as? Int == 30 && object["identifierLength"] as? Int == 3)
+    let rows = try CommandLineTool.run("inspect", index, "--documents", "--json")
+    #expect(rows.output.split(separator: "\n").count == 30)
+    let plain = try CommandLineTool.run("inspect", index)
+    #expect(plain.status == 0 && plain.output.contains("documents"))
+    let verified = try CommandLineTool.run("verify", index)
+    #expect(verified.status == 0 && verified.output == "\(index) is sound\n")
+  }
+
+  @Test func statesAreWritten() throws {
+    let model = try ToyProject.folder().path("model")
+    let output = try TemporaryFolder()
+    for source in [["--text", "bees"], ["--ids", "5,6,1"]] {
+      let outcome = try CommandLineTool.run(
+        ["states", "--model", model, "--out", output.path("s.safetensors")] + source)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      let data = try Data(contentsOf: URL(fileURLWithPath: output.path("s.safetensors")))
+      let header = String(decoding: data.prefix(600), as: UTF8.self)
+      for name in ["input_ids", "encoder_last_hidden_state", "decoder_states", "logits"] {
+        #expect(header.contains("\"\(name)\""))
+      }
+    }
+  }
+
+  @Test func benchPrintsItsNumbers() throws {
+    let model = try ToyProject.folder().path("model")
+    for extra in [[], ["--train"]] {
+      let outcome = try CommandLineTool.run(
+        ["bench", "--model", model, "--batch", "2", "--length", "5", "--runs", "2", "--json"]
+          + extra)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      let object = try #require(
+        try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+      for key in ["median_ms", "min_ms", "tokens_per_s"] {
+        #expect((object[key] as? Double ?? 0) > 0, "\(key)")
+      }
+    }
+  }
+
+  @Test func helpAndVersionAreResults() throws {
+    for arguments in [["--help"], ["train", "--help"], ["help", "search"], ["--version"]] {
+      let outcome = try CommandLineTool.run(arguments)
+      #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.error.isEmpty)
+    }
+  }
+
+  // MARK: Interruption
+
+  @Test func anInterruptedTrainingIsResumed() throws {
+    let folder = try TemporaryFolder(ToyProject.files)
+    try folder.write(Data(ToyProject.recipe(steps: 300).utf8), to: "recipe.json")
+    func arguments(_ name: String) -> [String] {
+      [
+        "train", "--corpus", folder.path("corpus"), "--out", folder.path(name), "--recipe",
+        folder.path("recipe.json"),
+      ]
+    }
+    let running = try CommandLineTool.launch(
+      try #require(CommandLineTool.url), arguments("stopped"))
+    let begin = ContinuousClock.now
+    while !running.errorSoFar().contains("keywords 1/"), running.process.isRunning,
+      ContinuousClock.now - begin < .seconds(30)
+    {
+      Thread.sleep(forTimeInterval: 0.02)
+    }
+    running.process.interrupt()
+    let stopped = try CommandLineTool.finish(running)
+    #expect(stopped.status == 130 && !stopped.isSignal, "\(stopped.error)")
+    #expect(stopped.error.contains("--resume"))
+    #expect(stopped.output.isEmpty)
+    let checkpoint = folder.path("stopped/checkpoint.safetensors")
+    #expect(FileManager.default.fileExists(atPath: checkpoint))
+    #expect(!FileManager.default.fileExists(atPath: folder.path("stopped/model.safetensors")))
+
+    let resumed = try CommandLineTool.run(arguments("stopped") + ["--resume"])
+    #expect(resumed.status == 0, "\(resumed.error)")
+    #expect(!FileManager.default.fileExists(atPath: checkpoint))
+    let whole = try CommandLineTool.run(arguments("whole"))
+    #expect(whole.status == 0)
+    for name in ["model.safetensors", "spiece.model", "glen.json", "config.json"] {
+      #expect(
+        FileManager.default.contentsEqual(
+          atPath: folder.path("stopped/\(name)"), andPath: folder.path("whole/\(name)")), "\(name)")
+    }
+  }
+}

@@ -1,0 +1,325 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import Testing
+
+@testable import GLENIndex
+
+@Suite("Indexing and its files") struct IndexerTests {
+  @Test func theIdentifiersAreTheModels() throws {
+    try withTemporaryFolder { folder in
+      let model = try ToyModel.folder(in: folder)
+      var done: [Int] = []
+      let retriever = try Indexer(model: model).index(ToyModel.documents) { done.append($0) }
+      #expect(done.last == 48 && done == done.sorted())
+      let table = retriever.table
+      for (number, document) in ToyModel.documents.enumerated() {
+        // Each alone, though they were indexed together.
+        let (tokens, weights) = try model.generator.identifiers(of: [model.tokens(of: document)])
+        #expect(table.tokens(ofIdentifier: table.identifier(ofDocument: number)) == tokens)
+        for (a, b) in zip(table.weights(ofDocument: number), weights) {
+          #expect(abs(a - b) < 1e-4)
+        }
+        #expect(retriever.documents.identifier(ofDocument: number) == document.id)
+      }
+    }
+  }
+
+  @Test func documentsWithoutTextAreIndexed() throws {
+    try withTemporaryFolder { folder in
+      let model = try ToyModel.folder(in: folder)
+      let documents = [
+        Document(id: "1", text: ""), Document(id: "2", text: "bees"),
+        Document(id: "3", text: " \n"), Document(id: "", text: "no name"),
+        Document(id: "4", text: "\u{0}\u{1}"),
+      ]
+      let retriever = try Indexer(model: model).index(documents)
+      #expect(
+        retriever.table.identifier(ofDocument: 0) == retriever.table.identifier(ofDocument: 2))
+      #expect(Set(try retriever.search("bees").map(\.id)) == ["1", "2", "3", "", "4"])
+      try retriever.save(to: folder.appendingPathComponent("index"))
+      let opened = try Retriever(opening: folder.appendingPathComponent("index"))
+      #expect(try opened.search("bees") == retriever.search("bees"))
+    }
+  }
+
+  @Test func noDocumentsAreAnError() throws {
+    try withTemporaryFolder { folder in
+      let error = #expect(throws: IndexError.self) {
+        try Indexer(model: ToyModel.folder(in: folder)).index([])
+      }
+      guard case .invalidDocuments? = error else {
+        Issue.record("unexpected error: \(String(describing: error))")
+        return
+      }
+    }
+  }
+
+  @Test func aDuplicateIdIsNamed() throws {
+    try withTemporaryFolder { folder in
+      let twice = ToyModel.documents + [Document(id: "comets-2", text: "again")]
+      let error = #expect(throws: IndexError.self) {
+        try Indexer(model: ToyModel.folder(in: folder)).index(twice)
+      }
+      guard case .invalidDocuments(let text)? = error else {
+        Issue.record("unexpected error: \(String(describing: error))")
+        return
+      }
+      #expect(text.contains("\"comets-2\""))
+    }
+  }
+
+  @Test func cancellationStops() async throws {
+    let folder = FileManager.default.temporaryDirectory
+      .appendingPathComponent("glen-index-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let model = try ToyModel.folder(in: folder)
+    let task = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      _ = try Indexer(model: model).index(ToyModel.documents)
+    }
+    await #expect(throws: CancellationError.self) { try await task.value }
+  }
+
+  // MARK: Weights that are no numbers
+
+  private static func damage(_ model: inout T5Model, _ name: String, _ value: Float) throws {
+    try model.visitParameters { other, tensor in
+      guard other == name else { return }
+      var values = try tensor.values()
+      values[values.count / 2] = value
+      tensor = try Tensor(values, shape: tensor.shape)
+    }
+  }
+
+  /// One value is enough, wherever it is, also in a row of the table that no text uses.
+  @Test(arguments: [
+    "shared.weight", "encoder.final_layer_norm.weight", "decoder.final_layer_norm.weight",
+    "decoder.block.0.layer.1.EncDecAttention.v.weight",
+  ])
+  func aModelWithNaNIndexesNothing(name: String) throws {
+    try withTemporaryFolder { folder in
+      for (seed, value) in [(UInt64(1), Float.nan), (2, .infinity), (3, -.infinity)] {
+        let model = try ToyModel.folder(in: folder, seed: seed) {
+          try Self.damage(&$0, name, value)
+        }
+        let error = #expect(throws: IndexError.self) {
+          try Indexer(model: model).index(ToyModel.documents)
+        }
+        guard case .invalidIdentifiers(let text)? = error else {
+          Issue.record("unexpected error: \(String(describing: error))")
+          continue
+        }
+        #expect(text.contains(name))
+        // Asked directly, no scores come out either.
+        let scores = #expect(throws: IndexError.self) {
+          try model.generator.scores(of: ToyModel.questions.map(model.tokens(ofQuery:)))
+        }
+        guard case .invalidScores? = scores else {
+          Issue.record("unexpected error: \(String(describing: scores))")
+          continue
+        }
+      }
+    }
+  }
+
+  /// The squares of such weights overflow, the weights do not.
+  @Test func largeWeightsAreNumbers() throws {
+    try withTemporaryFolder { folder in
+      let model = try ToyModel.folder(in: folder) {
+        try Self.damage(&$0, "encoder.block.0.layer.0.SelfAttention.k.weight", 1e25)
+      }
+      #expect(try model.generator.model.nameOfNonFiniteParameter() == nil)
+    }
+  }
+
+  // MARK: Files
+
+  @Test func anIndexOfAnotherModelReplacesTheOldOne() throws {
+    try withTemporaryFolder { folder in
+      let url = folder.appendingPathComponent("index")
+      let first = try ToyModel.retriever(in: folder, seed: 1)
+      let second = try ToyModel.retriever(in: folder, seed: 2)
+      #expect(first.model.fingerprint != second.model.fingerprint)
+      try first.save(to: url)
+      let old = try Retriever(opening: url)
+      let answers = try old.search("bees and looms", limit: 48)
+      try second.save(to: url)
+      #expect(
+        try Retriever(opening: url).search("bees and looms", limit: 48)
+          == second.search("bees and looms", limit: 48))
+      // Whoever had it open keeps the old answers.
+      #expect(try old.search("bees and looms", limit: 48) == answers)
+      // Nothing of the old index is left.
+      let fresh = folder.appendingPathComponent("fresh")
+      try second.save(to: fresh)
+      #expect(try ToyModel.contents(of: url) == ToyModel.contents(of: fresh))
+    }
+  }
+
+  @Test func aMissingModelIsNamed() throws {
+    try withTemporaryFolder { folder in
+      let url = folder.appendingPathComponent("index")
+      let retriever = try ToyModel.retriever(in: folder)
+      try retriever.save(to: url)
+      let model = url.appendingPathComponent("model-" + retriever.model.fingerprint)
+      for name in ["glen.json", "config.json", "model.safetensors", "spiece.model"] {
+        let file = model.appendingPathComponent(name)
+        let data = try Data(contentsOf: file)
+        try FileManager.default.removeItem(at: file)
+        let error = #expect(throws: (any Error).self) { try Retriever(opening: url) }
+        #expect("\(try #require(error))".contains(model.path))
+        try data.write(to: file)
+      }
+      _ = try Retriever(opening: url)
+      try FileManager.default.removeItem(at: model)
+      let error = #expect(throws: IndexError.self) { try Retriever(opening: url) }
+      #expect(error?.description.contains("model is missing") == true)
+      #expect(error?.description.contains(model.path) == true)
+    }
+  }
+
+  @Test func aSwappedModelIsFoundOut() throws {
+    try withTemporaryFolder { folder in
+      let url = folder.appendingPathComponent("index")
+      let retriever = try ToyModel.retriever(in: folder, seed: 1)
+      try retriever.save(to: url)
+      let other = try ToyModel.folder(in: folder, seed: 2).url
+      let model = url.appendingPathComponent("model-" + retriever.model.fingerprint)
+      // All of it, or its weights alone.
+      for names in [["glen.json", "model.safetensors", "config.json"], ["model.safetensors"]] {
+        for name in names {
+          let file = model.appendingPathComponent(name)
+          try FileManager.default.removeItem(at: file)
+          try FileManager.default.copyItem(at: other.appendingPathComponent(name), to: file)
+        }
+        let error = #expect(throws: IndexError.self) { try Retriever(opening: url) }
+        #expect(error?.description.contains("not the model that made the index") == true)
+      }
+      // Other settings are another model, too.
+      try FileManager.default.removeItem(at: url)
+      try retriever.save(to: url)
+      try IdentifierSettings(identifierLength: 3, maximumQueryLength: 13, maskedTokens: [2])
+        .save(to: model)
+      #expect(throws: IndexError.self) { try Retriever(opening: url) }
+    }
+  }
+
+  /// A sharded model is told from others by its weights, not by the list of its shards.
+  @Test func shardsBelongToTheFingerprint() throws {
+    try withTemporaryFolder { folder in
+      func sharded(_ seed: UInt64) throws -> ModelFolder {
+        let url = try ToyModel.folder(in: folder, seed: seed).url
+        let model = try T5Model(folder: url)
+        let (first, second) = (model.parameters.prefix(3), model.parameters.dropFirst(3))
+        try SafetensorsFile.write(Array(first), to: url.appendingPathComponent("a.safetensors"))
+        try SafetensorsFile.write(Array(second), to: url.appendingPathComponent("b.safetensors"))
+        var map: [String: String] = [:]
+        for (name, _) in first { map[name] = "a.safetensors" }
+        for (name, _) in second { map[name] = "b.safetensors" }
+        let index = url.appendingPathComponent("model.safetensors.index.json")
+        try JSONSerialization.data(withJSONObject: ["weight_map": map], options: [.sortedKeys])
+          .write(to: index)
+        try FileManager.default.removeItem(at: url.appendingPathComponent("model.safetensors"))
+        return try ModelFolder(opening: url)
+      }
+      let (first, second) = (try sharded(1), try sharded(2))
+      #expect(first.fingerprint != second.fingerprint)
+      let url = folder.appendingPathComponent("index")
+      let retriever = try Indexer(model: first).index(ToyModel.documents)
+      try retriever.save(to: url)
+      // A file of training beside the model is no part of it.
+      try Data("x".utf8).write(to: first.url.appendingPathComponent("checkpoint.safetensors"))
+      #expect(try ModelFolder(opening: first.url).fingerprint == first.fingerprint)
+      let opened = try Retriever(opening: url)
+      #expect(try opened.search("bees") == retriever.search("bees"))
+      let target = url.appendingPathComponent("model-" + first.fingerprint + "/b.safetensors")
+      try FileManager.default.removeItem(at: target)
+      try FileManager.default.copyItem(
+        at: second.url.appendingPathComponent("b.safetensors"), to: target)
+      #expect(throws: IndexError.self) { try Retriever(opening: url) }
+    }
+  }
+
+  /// A model whose files are symbolic links, as in Hugging Face's cache, is saved as files.
+  @Test func linkedModelFilesAreFollowed() throws {
+    try withTemporaryFolder { folder in
+      let real = try ToyModel.folder(in: folder).url
+      let linked = folder.appendingPathComponent("snapshot")
+      try FileManager.default.createDirectory(at: linked, withIntermediateDirectories: true)
+      for name in try FileManager.default.contentsOfDirectory(atPath: real.path) {
+        try FileManager.default.createSymbolicLink(
+          atPath: linked.appendingPathComponent(name).path,
+          withDestinationPath: "../\(real.lastPathComponent)/\(name)")
+      }
+      let retriever = try Indexer(model: ModelFolder(opening: linked)).index(ToyModel.documents)
+      let url = folder.appendingPathComponent("deep/down/index")
+      try retriever.save(to: url)
+      try FileManager.default.removeItem(at: linked)
+      try FileManager.default.removeItem(at: real)
+      #expect(try Retriever(opening: url).search("bees") == retriever.search("bees"))
+    }
+  }
+
+  @Test func aModelOfAnotherVocabularyIsNamed() throws {
+    try withTemporaryFolder { folder in
+      let url = folder.appendingPathComponent("model")
+      try ToyModel.write(to: url)
+      try T5Model(
+        random: ToyModel.configuration(vocabularySize: 16), key: RandomKey(seed: 1)
+      ).save(to: url)
+      let error = #expect(throws: IndexError.self) { try ModelFolder(opening: url) }
+      #expect(error?.description.contains("another model's vocabulary") == true)
+    }
+  }
+
+  @Test func aFolderThatCannotBeMadeLeavesNothing() throws {
+    try withTemporaryFolder { folder in
+      let retriever = try ToyModel.retriever(in: folder)
+      try Data("x".utf8).write(to: folder.appendingPathComponent("file"))
+      let before = try ToyModel.contents(of: folder)
+      let error = #expect(throws: IndexError.self) {
+        try retriever.save(to: folder.appendingPathComponent("file/index"))
+      }
+      #expect(error?.description.contains("file") == true)
+      #expect(try ToyModel.contents(of: folder) == before)
+    }
+  }
+
+  #if canImport(Glibc)
+    /// The limit on file sizes stands in for the full disk; links to the model need no room.
+    @Test func aFullDiskKeepsTheOldIndex() async {
+      await #expect(processExitsWith: .success) {
+        try withTemporaryFolder { folder in
+          let url = folder.appendingPathComponent("index")
+          let first = try ToyModel.retriever(in: folder, seed: 1)
+          let second = try ToyModel.retriever(in: folder, seed: 2)
+          try first.save(to: url)
+          let before = try ToyModel.contents(of: folder)
+          signal(SIGXFSZ, SIG_IGN)
+          let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+          for limit in [0, 100, 1000] {
+            var old = rlimit()
+            try #require(getrlimit(resource, &old) == 0)
+            var new = old
+            new.rlim_cur = rlim_t(limit)
+            try #require(setrlimit(resource, &new) == 0)
+            let error = #expect(throws: IndexError.self) { try second.save(to: url) }
+            #expect(throws: IndexError.self) {
+              try second.save(to: folder.appendingPathComponent("new/index"))
+            }
+            try #require(setrlimit(resource, &old) == 0)
+            guard case .fileSystem("write file", _, EFBIG)? = error else {
+              Issue.record("unexpected error: \(String(describing: error))")
+              continue
+            }
+            #expect(try ToyModel.contents(of: folder) == before)
+            #expect(try Retriever(opening: url).search("bees") == first.search("bees"))
+          }
+          try second.save(to: url)
+          #expect(try Retriever(opening: url).search("bees") == second.search("bees"))
+        }
+      }
+    }
+  #endif
+}

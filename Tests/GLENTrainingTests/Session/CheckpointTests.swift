@@ -1,0 +1,268 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import Testing
+
+@testable import GLENTraining
+
+/// Stopping and going on: a resumed run is the uninterrupted one, to the last bit.
+@Suite("Checkpoints") struct CheckpointTests {
+  private static func recipe(validates: Bool) -> Recipe {
+    var recipe = ToyCorpus.recipe
+    recipe.keywords.optimization.validationInterval = validates ? 2 : 0
+    recipe.refinement.optimization.validationInterval = validates ? 2 : 0
+    return recipe
+  }
+
+  /// A measure that goes up and down as training goes on and follows from the model alone.
+  private static func value(of model: T5Model) throws -> Double {
+    var hash: UInt32 = 2_166_136_261
+    for value in try model.table.values() { hash = (hash ^ value.bitPattern) &* 16_777_619 }
+    return Double(hash)
+  }
+
+  private static func trainer(at url: URL, validates: Bool) -> PhaseTrainer {
+    var trainer = PhaseTrainer(key: RandomKey(seed: 4))
+    trainer.checkpointURL = url
+    trainer.fingerprint = "this recipe"
+    if validates { trainer.validate = { try value(of: $0) } }
+    return trainer
+  }
+
+  /// The final model without interruption, and with a stop before each of the given updates.
+  private static func train(
+    _ objective: () throws -> some TrainingObjective, validates: Bool, stops: [Int]
+  ) throws -> [String: [UInt32]] {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    var isFirst = true
+    for stop in stops + [Int.max] {
+      var trainer = trainer(at: url, validates: validates)
+      var objective = try objective()
+      // What is resumed begins from other weights, which the checkpoint must replace.
+      var model = try ToyCorpus.model(seed: isFirst ? 1 : 99)
+      if !isFirst {
+        #expect(try trainer.resume(&model, &objective, from: url))
+      }
+      isFirst = false
+      var last = trainer.step
+      trainer.report = { last = $0.step }
+      trainer.shouldStop = { last >= stop }
+      if stop == Int.max {
+        try trainer.train(&model, &objective)
+        return try bits(of: model)
+      }
+      #expect(throws: CancellationError.self) { try trainer.train(&model, &objective) }
+      #expect(trainer.step == stop)
+    }
+    return [:]
+  }
+
+  @Test(arguments: [false, true], [[0], [1], [4], [7], [1, 2, 5]])
+  func aResumedKeywordPhaseIsTheUninterruptedOne(validates: Bool, stops: [Int]) throws {
+    let recipe = Self.recipe(validates: validates)
+    let whole = try Self.train(
+      { try ToyCorpus.keywords(recipe) }, validates: validates, stops: [])
+    let parts = try Self.train(
+      { try ToyCorpus.keywords(recipe) }, validates: validates, stops: stops)
+    let isSame = whole == parts
+    #expect(isSame)
+  }
+
+  @Test(arguments: [false, true], [[0], [1], [4], [7], [1, 2, 5]])
+  func aResumedRefinementIsTheUninterruptedOne(validates: Bool, stops: [Int]) throws {
+    let recipe = Self.recipe(validates: validates)
+    let whole = try Self.train(
+      { try ToyCorpus.refinement(recipe) }, validates: validates, stops: [])
+    let parts = try Self.train(
+      { try ToyCorpus.refinement(recipe) }, validates: validates, stops: stops)
+    let isSame = whole == parts
+    #expect(isSame)
+  }
+
+  @Test func theIntervalWritesCheckpointsThatResume() throws {
+    var recipe = Self.recipe(validates: false)
+    recipe.refinement.optimization.checkpointInterval = 3
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    var trainer = Self.trainer(at: url, validates: false)
+    var objective = try ToyCorpus.refinement(recipe)
+    var model = try ToyCorpus.model()
+    var steps: [Int: String] = [:]
+    trainer.report = { progress in
+      steps[progress.step] = (try? SafetensorsFile(contentsOf: url))?.metadata["step"]
+    }
+    try trainer.train(&model, &objective)
+    // After updates 3 and 6 (a report comes before its own checkpoint).
+    #expect(steps == [4: "3", 5: "3", 6: "3", 7: "6", 8: "6"])
+    var other = Self.trainer(at: url, validates: false)
+    var resumed = try ToyCorpus.model(seed: 99)
+    var again = try ToyCorpus.refinement(recipe)
+    #expect(try other.resume(&resumed, &again, from: url))
+    try other.train(&resumed, &again)
+    let isSame = try bits(of: resumed) == bits(of: model)
+    #expect(isSame)
+  }
+
+  @Test func aCancelledTaskLeavesACheckpoint() async throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    let task = Task {
+      withUnsafeCurrentTask { $0?.cancel() }
+      var trainer = Self.trainer(at: url, validates: false)
+      var objective = try ToyCorpus.keywords()
+      var model = try ToyCorpus.model()
+      try trainer.train(&model, &objective)
+    }
+    await #expect(throws: CancellationError.self) { try await task.value }
+    #expect(try SafetensorsFile(contentsOf: url).metadata["step"] == "0")
+  }
+
+  // MARK: What is refused
+
+  /// A checkpoint after four updates of the refinement, in parts that a test may change.
+  private struct Parts {
+    var contents: [(name: String, content: SafetensorsFile.Content)] = []
+    var metadata: [String: String]
+    let url: URL
+
+    init(in folder: TemporaryFolder) throws {
+      url = folder.url.appendingPathComponent("checkpoint.safetensors")
+      var trainer = CheckpointTests.trainer(at: url, validates: true)
+      var objective = try ToyCorpus.refinement(CheckpointTests.recipe(validates: true))
+      var model = try ToyCorpus.model()
+      var last = 0
+      trainer.report = { last = $0.step }
+      trainer.shouldStop = { last == 4 }
+      #expect(throws: CancellationError.self) { try trainer.train(&model, &objective) }
+      let file = try SafetensorsFile(contentsOf: url)
+      metadata = file.metadata
+      for name in file.names {
+        if name == "memory" {
+          let (values, shape) = try file.integers(name)
+          contents.append((name, .integers(values, shape: shape)))
+        } else {
+          // A copy: the file that is mapped here is about to be replaced.
+          let tensor = try file.tensor(name)
+          contents.append((name, .float(try Tensor(tensor.values(), shape: tensor.shape))))
+        }
+      }
+    }
+
+    func write() throws {
+      try SafetensorsFile.write(contents, metadata: metadata, to: url)
+    }
+
+    mutating func replace(_ name: String, with content: SafetensorsFile.Content?) {
+      contents.removeAll { $0.name == name }
+      if let content { contents.append((name, content)) }
+    }
+  }
+
+  /// Resumes and checks that a refusal changes nothing.
+  private static func refusal(
+    _ url: URL, fingerprint: String = "this recipe"
+  ) throws -> (any Error)? {
+    var trainer = trainer(at: url, validates: true)
+    trainer.fingerprint = fingerprint
+    var objective = try ToyCorpus.refinement(recipe(validates: true))
+    var model = try ToyCorpus.model(seed: 99)
+    let (before, memory) = (try bits(of: model), objective.memory)
+    do {
+      _ = try trainer.resume(&model, &objective, from: url)
+      return nil
+    } catch {
+      #expect(try bits(of: model) == before, "the model changed")
+      #expect(objective.memory == memory)
+      #expect(trainer.step == 0 && trainer.optimizer.step == 0)
+      #expect(trainer.optimizer.moments.isEmpty)
+      return error
+    }
+  }
+
+  @Test func oneOfAnotherRecipeIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let parts = try Parts(in: folder)
+    #expect(try Self.refusal(parts.url) == nil)
+    let error = try Self.refusal(parts.url, fingerprint: "another recipe") as? TrainingError
+    #expect(error?.description.contains("another recipe or corpus") == true)
+  }
+
+  @Test func oneOfAnotherPhaseChangesNothing() throws {
+    let folder = try TemporaryFolder()
+    let parts = try Parts(in: folder)
+    var trainer = Self.trainer(at: parts.url, validates: true)
+    var objective = try ToyCorpus.keywords()
+    var model = try ToyCorpus.model(seed: 99)
+    let before = try bits(of: model)
+    #expect(try trainer.resume(&model, &objective, from: parts.url) == false)
+    #expect(try bits(of: model) == before, "the model changed")
+    #expect(trainer.step == 0)
+  }
+
+  @Test(arguments: [
+    "shared.weight", "best/shared.weight", "first/shared.weight", "second/shared.weight", "memory",
+  ])
+  func oneThatLacksSomethingIsRefused(name: String) throws {
+    let folder = try TemporaryFolder()
+    var parts = try Parts(in: folder)
+    let small = try Tensor(repeating: 1, shape: [2])
+    parts.replace(name, with: nil)
+    try parts.write()
+    #expect(try Self.refusal(parts.url) != nil)
+    parts.replace(
+      name, with: name == "memory" ? .integers([1, 2], shape: [2]) : .float(small))
+    try parts.write()
+    #expect(try Self.refusal(parts.url) != nil)
+  }
+
+  @Test(arguments: [
+    ("step", ""), ("step", "-1"), ("step", "9"), ("step", "four"), ("updates", "-1"),
+    ("updates", ""), ("best", "x"), ("best", "-"),
+  ])
+  func oneThatSaysNonsenseIsRefused(key: String, value: String) throws {
+    let folder = try TemporaryFolder()
+    var parts = try Parts(in: folder)
+    parts.metadata[key] = value
+    try parts.write()
+    let error = try Self.refusal(parts.url) as? TrainingError
+    #expect(error?.description.hasPrefix(parts.url.path) == true)
+  }
+
+  @Test func oneThatIsCutShortIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let url = try Parts(in: folder).url
+    let whole = try Data(contentsOf: url)
+    for length in [0, 7, 200, whole.count / 2, whole.count - 1] {
+      try whole.prefix(length).write(to: url)
+      #expect(try Self.refusal(url) is TensorError)
+    }
+  }
+
+  #if canImport(Glibc)
+    @Test func aFullDiskKeepsTheEarlierCheckpoint() async {
+      await #expect(processExitsWith: .success) {
+        let folder = try TemporaryFolder()
+        let url = try Parts(in: folder).url
+        let before = try Data(contentsOf: url)
+        var trainer = CheckpointTests.trainer(at: url, validates: false)
+        var objective = try ToyCorpus.keywords()
+        var model = try ToyCorpus.model()
+        trainer.shouldStop = { true }
+        signal(SIGXFSZ, SIG_IGN)
+        let resource = __rlimit_resource_t(RLIMIT_FSIZE.rawValue)
+        var limit = rlimit()
+        try #require(getrlimit(resource, &limit) == 0)
+        let old = limit.rlim_cur
+        limit.rlim_cur = 10_000
+        try #require(setrlimit(resource, &limit) == 0)
+        #expect(throws: TensorError.self) { try trainer.train(&model, &objective) }
+        limit.rlim_cur = old
+        try #require(setrlimit(resource, &limit) == 0)
+        #expect(try Data(contentsOf: url) == before)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
+        #expect(names == ["checkpoint.safetensors"])
+      }
+    }
+  #endif
+}

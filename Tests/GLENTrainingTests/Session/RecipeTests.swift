@@ -1,0 +1,166 @@
+import Foundation
+import Testing
+
+@testable import GLENTraining
+
+struct RecipeTests {
+  private static func read(_ json: String, over base: Recipe = .small) throws -> Recipe {
+    let folder = try TemporaryFolder(["recipe.json": json])
+    return try Recipe(
+      contentsOf: folder.url.appendingPathComponent("recipe.json"), over: base)
+  }
+
+  private static func refusal(_ json: String) throws -> String {
+    let error = #expect(throws: TrainingError.self) { try read(json) }
+    guard case .recipe(let path, let reason)? = error else {
+      Issue.record("unexpected error: \(String(describing: error))")
+      return ""
+    }
+    #expect(path.hasSuffix("/recipe.json"))
+    return reason
+  }
+
+  @Test(arguments: [Recipe.small, .paper])
+  func whatIsWrittenReadsBackOverAnyOther(recipe: Recipe) throws {
+    let text = String(decoding: try JSONEncoder().encode(recipe), as: UTF8.self)
+    for base in [Recipe.small, .paper] where (recipe == .small) == (base == .small) {
+      #expect(try Self.read(text, over: base) == recipe)
+    }
+    #expect(try Self.read("{}", over: recipe) == recipe)
+  }
+
+  @Test func keysReplaceThoseOfTheBase() throws {
+    var expected = Recipe.small
+    expected.identifierLength = 5
+    expected.keywords.targetsEnd = true
+    expected.keywords.optimization.steps = 7
+    expected.keywords.optimization.schedule = .constant
+    expected.refinement.pointwiseWeight = 0.25
+    #expect(
+      try Self.read(
+        """
+        {"identifierLength": 5, "refinement": {"pointwiseWeight": 0.25},
+         "keywords": {"targetsEnd": true, "optimization": {"steps": 7, "schedule": "constant"}}}
+        """) == expected)
+  }
+
+  @Test func dropoutMayBeTheModelsOwn() throws {
+    let dropout = { (value: String) in
+      try Self.read("{\"keywords\": {\"optimization\": {\"dropout\": \(value)}}}")
+        .keywords.optimization.dropout
+    }
+    #expect(Recipe.small.keywords.optimization.dropout == 0)
+    #expect(try dropout("null") == nil)
+    #expect(try dropout("0.25") == 0.25)
+    // Where the base has none, too.
+    let paper = try Self.read(
+      "{\"refinement\": {\"optimization\": {\"dropout\": 0.5}}}", over: .paper)
+    #expect(Recipe.paper.refinement.optimization.dropout == nil)
+    #expect(paper.refinement.optimization.dropout == 0.5)
+  }
+
+  @Test(arguments: [
+    ("{\"identifierLenght\": 3}", "identifierLenght"), ("{\"dropout\": 0.1}", "dropout"),
+    ("{\"keywords\": {\"steps\": 3}}", "keywords.steps"),
+    ("{\"keywords\": {\"dropout\": 0.1}}", "keywords.dropout"),
+    ("{\"refinement\": {\"optimization\": {\"lr\": 3}}}", "refinement.optimization.lr"),
+  ])
+  func namesAnUnknownKey(json: String, key: String) throws {
+    let reason = try Self.refusal(json)
+    #expect(reason.hasPrefix("unknown key \(key);"), "\(reason)")
+    #expect(reason.contains("known: "))
+  }
+
+  @Test(arguments: [
+    ("{\"identifierLength\": \"3\"}", "identifierLength"),
+    ("{\"identifierLength\": null}", "identifierLength"),
+    ("{\"identifierLength\": 2.5}", "identifierLength"),
+    ("{\"feedsTokens\": 1}", "feedsTokens"), ("{\"keywords\": 3}", "keywords"),
+    ("{\"keywords\": {\"optimization\": {\"steps\": true}}}", "keywords.optimization.steps"),
+    ("{\"keywords\": {\"optimization\": {\"dropout\": [0.1]}}}", "dropout"),
+    ("{\"keywords\": {\"optimization\": {\"dropout\": {}}}}", "keywords.optimization.dropout"),
+    ("{\"keywords\": {\"optimization\": {\"schedule\": \"cosine\"}}}", "schedule"),
+  ])
+  func namesAKeyOfAnotherType(json: String, key: String) throws {
+    let reason = try Self.refusal(json)
+    #expect(reason.contains(key), "\(reason)")
+  }
+
+  @Test(arguments: ["", "[]", "3", "null", "{\"identifierLength\": 3", "{,}"])
+  func rejectsWhatIsNoObject(json: String) throws {
+    #expect(try !Self.refusal(json).isEmpty)
+  }
+
+  @Test func aMissingFileIsMissing() throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("none.json")
+    #expect(throws: TrainingError.fileNotFound(path: url.path, expected: "a recipe in JSON")) {
+      try Recipe(contentsOf: url, over: .small)
+    }
+  }
+
+  @Test(arguments: [
+    "{\"identifierLength\": 0}", "{\"identifierLength\": 65}", "{\"maximumQueryLength\": 1}",
+    "{\"maximumDocumentLength\": 65537}", "{\"vocabularySize\": 15}",
+    "{\"keywords\": {\"queryWeight\": -1}}",
+    "{\"keywords\": {\"queryWeight\": 0, \"documentWeight\": 0, \"chunkWeight\": 0}}",
+    "{\"keywords\": {\"chunkLength\": 1}}", "{\"keywords\": {\"chunkLength\": -9}}",
+    "{\"keywords\": {\"tokenDropRate\": 1}}", "{\"keywords\": {\"tokenDropRate\": -0.1}}",
+    "{\"refinement\": {\"negatives\": -1}}", "{\"refinement\": {\"negatives\": 4097}}",
+    "{\"refinement\": {\"lowestTemperature\": 0}}", "{\"refinement\": {\"documentLength\": -1}}",
+    "{\"refinement\": {\"tokenDropRate\": 1}}",
+    // As large as a number can be: no sum of such weights, no array of such length.
+    "{\"keywords\": {\"queryWeight\": 4611686018427387904, \"chunkWeight\": 4611686018427387904}}",
+    "{\"keywords\": {\"documentWeight\": 1e12}}",
+  ])
+  func rejectsValuesOutOfRange(json: String) throws {
+    #expect(try !Self.refusal(json).isEmpty)
+  }
+
+  @Test(arguments: [
+    "\"steps\": -1", "\"batchSize\": 0", "\"batchSize\": 1048577", "\"accumulation\": 0",
+    "\"learningRate\": 0", "\"learningRate\": 1", "\"decoderLearningRate\": -0.1",
+    "\"warmupSteps\": -1", "\"weightDecay\": -0.1", "\"clippingNorm\": -1", "\"dropout\": 1",
+    "\"dropout\": -0.1", "\"checkpointInterval\": -1", "\"validationInterval\": -1",
+  ])
+  func rejectsOptimizationsOutOfRange(pair: String) throws {
+    for phase in ["keywords", "refinement"] {
+      let reason = try Self.refusal("{\"\(phase)\": {\"optimization\": {\(pair)}}}")
+      #expect(reason.hasPrefix(phase), "\(reason)")
+    }
+  }
+
+  @Test func thePresetsAreValidAndKnownByName() throws {
+    for name in ["small", "paper"] { try #require(Recipe.preset(name)).validate() }
+    #expect(Recipe.preset("large") == nil)
+  }
+
+  /// The numbers of the paper's NQ320k runs.
+  @Test func thePaperIsThePapers() {
+    let recipe = Recipe.paper
+    #expect(recipe.identifierLength == 3)
+    #expect(recipe.maximumQueryLength == 32)
+    #expect(recipe.maximumDocumentLength == 156)
+    #expect(!recipe.feedsTokens)
+    let keywords = recipe.keywords.optimization
+    #expect((keywords.batchSize, keywords.accumulation) == (32, 8))
+    #expect((keywords.steps, keywords.warmupSteps) == (3_000_000, 0))
+    #expect((keywords.learningRate, keywords.decoderLearningRate) == (2e-4, 1e-4))
+    #expect((keywords.weightDecay, keywords.schedule) == (1e-4, .linear))
+    #expect(recipe.keywords.targetsEnd)
+    #expect(recipe.keywords.chunkLength == 64)
+    let refinement = recipe.refinement.optimization
+    #expect((refinement.batchSize, refinement.steps) == (128, 30_000))
+    #expect((refinement.learningRate, refinement.decoderLearningRate) == (5e-5, 5e-5))
+    #expect(refinement.schedule == .linear)
+    #expect(recipe.refinement.negatives == 8)
+    #expect((recipe.refinement.pointwiseWeight, recipe.refinement.distanceWeight) == (0.5, 0.5))
+    #expect(recipe.refinement.lowestTemperature == 1e-5)
+    #expect(recipe.refinement.anneals)
+    #expect(recipe.refinement.usesPrefixNegatives)
+    #expect(recipe.refinement.hasPairwise)
+    // Dropout is the model's own, 0.1 in every T5.
+    #expect(keywords.dropout == nil)
+    #expect(refinement.dropout == nil)
+  }
+}

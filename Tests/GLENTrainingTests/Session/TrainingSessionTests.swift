@@ -1,0 +1,263 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import Testing
+
+@testable import GLENTraining
+
+/// Whole runs on the toy corpus, with a vocabulary from nothing.
+@Suite("Training sessions", .serialized) struct TrainingSessionTests {
+  private let folder: TemporaryFolder
+  private let dataset: RetrievalDataset
+
+  init() throws {
+    folder = try TemporaryFolder(ToyCorpus.files)
+    dataset = try RetrievalDataset(contentsOf: folder.url)
+  }
+
+  private static func session(_ edit: (inout TrainingSession) -> Void = { _ in }) -> TrainingSession
+  {
+    var recipe = ToyCorpus.recipe
+    recipe.keywords.optimization.validationInterval = 3
+    recipe.refinement.optimization.validationInterval = 3
+    var session = TrainingSession(recipe: recipe, start: .random(ToyCorpus.configuration()))
+    edit(&session)
+    return session
+  }
+
+  private static func names(in url: URL) throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: url.path).sorted()
+  }
+
+  private static func weights(_ url: URL) throws -> Data {
+    try Data(contentsOf: url.appendingPathComponent("model.safetensors"))
+  }
+
+  private static let files = [
+    "config.json", "glen.json", "model.safetensors", "recipe.json", "spiece.model",
+  ]
+
+  @Test func makesAFolderThatOpens() throws {
+    let output = try TemporaryFolder()
+    let url = output.url.appendingPathComponent("a/model")
+    var ended: [TrainingSession.Phase] = []
+    var steps: [String: Int] = [:]
+    let session = Self.session {
+      $0.phaseEnded = { phase, model in
+        ended.append(phase)
+        #expect(model.url == url)
+      }
+      $0.report = { steps[$0.phase, default: 0] += 1 }
+    }
+    let trained = try session.run(dataset, to: url)
+    #expect(ended == [.keywords, .refine])
+    #expect(steps == ["keywords": 8, "refine": 8])
+    #expect(try Self.names(in: url) == Self.files)
+
+    let model = try ModelFolder(opening: url)
+    #expect(model.fingerprint == trained.fingerprint)
+    #expect(model.settings.identifierLength == 3)
+    let size = model.generator.model.configuration.vocabularySize
+    #expect(size % 16 == 0 && size >= model.tokenizer.pieceCount)
+    #expect(
+      model.settings.maskedTokens
+        == [2] + (Int32(model.tokenizer.pieceCount)..<Int32(size)))
+    let recipe = try Recipe(contentsOf: url.appendingPathComponent("recipe.json"), over: .small)
+    #expect(recipe == session.recipe)
+    let retriever = try Indexer(model: model).index(dataset.documents)
+    #expect(try retriever.search("what is it", limit: 40).count == ToyCorpus.documentCount)
+  }
+
+  @Test func theSeedDecides() throws {
+    let output = try TemporaryFolder()
+    var results: [Data] = []
+    for (index, seed) in [UInt64(5), 5, 6].enumerated() {
+      let url = output.url.appendingPathComponent("\(index)")
+      _ = try Self.session { $0.seed = seed }.run(dataset, to: url)
+      results.append(try Self.weights(url))
+    }
+    #expect(results[0] == results[1])
+    #expect(results[0] != results[2])
+  }
+
+  /// Stopped in either phase and resumed, the run ends with the same bytes.
+  @Test(arguments: [[1], [6], [8], [11], [2, 13, 15]])
+  func aResumedRunIsTheUninterruptedOne(stops: [Int]) throws {
+    let output = try TemporaryFolder()
+    let whole = output.url.appendingPathComponent("whole")
+    _ = try Self.session().run(dataset, to: whole)
+
+    let url = output.url.appendingPathComponent("parts")
+    var updates = 0
+    for (index, stop) in stops.enumerated() {
+      let session = Self.session {
+        $0.resumes = index > 0
+        $0.report = { _ in updates += 1 }
+        $0.shouldStop = { updates >= stop }
+      }
+      #expect(throws: CancellationError.self) { try session.run(dataset, to: url) }
+      #expect(try Self.names(in: url).contains("checkpoint.safetensors"))
+      #expect(updates == stop)
+    }
+    _ = try Self.session {
+      $0.resumes = true
+      $0.report = { _ in updates += 1 }
+    }.run(dataset, to: url)
+    #expect(updates == 16)
+    #expect(try Self.names(in: url) == Self.files)
+    #expect(try Self.weights(url) == Self.weights(whole))
+  }
+
+  /// The phases may be two runs, and an interrupted second one may be resumed as its own.
+  @Test func refinementAloneGoesOnFromAFolder() throws {
+    let output = try TemporaryFolder()
+    let first = output.url.appendingPathComponent("first")
+    _ = try Self.session { $0.phases = [.keywords] }.run(dataset, to: first)
+    let weights = try Self.weights(first)
+
+    let both = output.url.appendingPathComponent("both")
+    _ = try Self.session().run(dataset, to: both)
+    let second = output.url.appendingPathComponent("second")
+    var updates = 0
+    let refine = { (edit: (inout TrainingSession) -> Void) in
+      Self.session {
+        $0.phases = [.refine]
+        $0.start = .folder(first)
+        edit(&$0)
+      }
+    }
+    #expect(throws: CancellationError.self) {
+      try refine {
+        $0.report = { _ in updates += 1 }
+        $0.shouldStop = { updates == 4 }
+      }.run(dataset, to: second)
+    }
+    _ = try refine { $0.resumes = true }.run(dataset, to: second)
+    #expect(try Self.weights(second) == Self.weights(both))
+    #expect(try Self.weights(first) == weights)
+    // In place, too.
+    _ = try refine { _ in }.run(dataset, to: first)
+    #expect(try Self.weights(first) == Self.weights(both))
+  }
+
+  @Test func aCheckpointOfAnotherRunIsRefused() throws {
+    let output = try TemporaryFolder()
+    let stopped = Self.session { $0.shouldStop = { true } }
+    #expect(throws: CancellationError.self) { try stopped.run(dataset, to: output.url) }
+    let checkpoint = output.url.appendingPathComponent("checkpoint.safetensors")
+    let before = try Data(contentsOf: checkpoint)
+
+    let fewer = try TemporaryFolder(
+      ToyCorpus.files.merging(["qrels/train.tsv": "a0\td0\t1\na1\td1\t1\n"]) { $1 })
+    let smaller = try RetrievalDataset(contentsOf: fewer.url)
+    for (edit, dataset) in [
+      ({ $0.seed = 9 }, dataset), ({ $0.recipe.keywords.optimization.steps = 9 }, dataset),
+      ({ $0.phases = [.refine] }, dataset), ({ _ in }, smaller),
+      ({ $0.start = .random(T5Configuration(preset: "tiny") ?? T5Configuration()) }, dataset),
+    ] as [((inout TrainingSession) -> Void, RetrievalDataset)] {
+      let other = Self.session {
+        $0.resumes = true
+        edit(&$0)
+      }
+      let error = #expect(throws: TrainingError.self) { try other.run(dataset, to: output.url) }
+      guard case .checkpoint(let path, _)? = error else {
+        Issue.record("unexpected error: \(String(describing: error))")
+        continue
+      }
+      #expect(path == checkpoint.path)
+      #expect(try Data(contentsOf: checkpoint) == before)
+    }
+  }
+
+  @Test func resumingNeedsACheckpoint() throws {
+    let output = try TemporaryFolder()
+    let error = #expect(throws: TrainingError.self) {
+      try Self.session { $0.resumes = true }.run(dataset, to: output.url)
+    }
+    #expect(error?.description.contains("no checkpoint to resume") == true)
+  }
+
+  @Test func missingJudgementsAreNamed() throws {
+    try FileManager.default.removeItem(at: folder.url.appendingPathComponent("qrels/train.tsv"))
+    let again = try RetrievalDataset(contentsOf: folder.url)
+    #expect(again.documents == dataset.documents)
+    let output = try TemporaryFolder()
+    #expect(
+      throws: TrainingError.missingSplit(
+        split: "train", path: folder.url.path, available: ["dev"])
+    ) { try Self.session().run(again, to: output.url) }
+  }
+
+  @Test func anOutputThatCannotBeMadeIsNamed() throws {
+    let output = try TemporaryFolder(["file": "x"])
+    let url = output.url.appendingPathComponent("file/model")
+    let error = #expect(throws: TrainingError.self) { try Self.session().run(dataset, to: url) }
+    guard case .unwritableFile(let path, _)? = error else {
+      Issue.record("unexpected error: \(String(describing: error))")
+      return
+    }
+    #expect(path == url.path)
+    #expect(try Self.names(in: output.url) == ["file"])
+  }
+
+  @Test func aVocabularyTooLargeForTheTableIsNamed() throws {
+    let output = try TemporaryFolder()
+    let first = output.url.appendingPathComponent("first")
+    _ = try Self.session {
+      $0.phases = [.keywords]
+      $0.recipe.keywords.optimization.steps = 1
+    }.run(dataset, to: first)
+    // A network whose table has 16 rows, with the vocabulary of the first.
+    let small = output.url.appendingPathComponent("small")
+    try T5Model(
+      random: ToyCorpus.configuration(vocabularySize: 16), key: RandomKey(seed: 1)
+    ).save(to: small)
+    let session = Self.session {
+      $0.start = .folder(small)
+      $0.tokenizerURL = first.appendingPathComponent("spiece.model")
+    }
+    let error = #expect(throws: ModelError.self) {
+      try session.run(dataset, to: output.url.appendingPathComponent("second"))
+    }
+    #expect(error?.description.contains("only 16 rows") == true)
+  }
+
+  @Test func aFolderWithNaNStopsAndKeepsWhatIsThere() throws {
+    let output = try TemporaryFolder()
+    _ = try Self.session {
+      $0.phases = [.keywords]
+      $0.recipe.keywords.optimization.steps = 1
+    }.run(dataset, to: output.url)
+    var model = try T5Model(folder: output.url)
+    var table = try model.table.values()
+    for index in table.indices where index % 16 == 3 { table[index] = .nan }
+    model.table = try Tensor(table, shape: model.table.shape)
+    let damaged = output.url.appendingPathComponent("damaged")
+    try model.save(to: damaged)
+    for name in ["spiece.model", "glen.json"] {
+      try FileManager.default.copyItem(
+        at: output.url.appendingPathComponent(name), to: damaged.appendingPathComponent(name))
+    }
+    let before = try Self.weights(output.url)
+    for (phase, name) in [(TrainingSession.Phase.keywords, "keywords"), (.refine, "refine")] {
+      let session = Self.session {
+        $0.start = .folder(damaged)
+        $0.phases = [phase]
+      }
+      #expect(throws: TrainingError.notFinite(phase: name, step: 0, what: "loss")) {
+        try session.run(dataset, to: output.url)
+      }
+    }
+    #expect(try Self.weights(output.url) == before)
+  }
+
+  @Test func recipesAreCheckedFirst() throws {
+    let output = try TemporaryFolder()
+    let url = output.url.appendingPathComponent("model")
+    let session = Self.session { $0.recipe.identifierLength = 0 }
+    #expect(throws: TrainingError.self) { try session.run(dataset, to: url) }
+    #expect(!FileManager.default.fileExists(atPath: url.path))
+  }
+}
