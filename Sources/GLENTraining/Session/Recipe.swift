@@ -48,8 +48,9 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var chunkWeight = 1
     /// The most tokens of a chunk.
     public var chunkLength = 64
-    /// The fewest tokens of a chunk, 0 for `chunkLength`. Short chunks stand in for questions, about
-    /// documents too that no training question asks for.
+    /// The fewest tokens of a chunk; 0 makes all chunks as long as the longest.
+    ///
+    /// Short chunks stand in for questions, about documents too that no training question asks for.
     public var shortestChunkLength = 0
     /// The lengths that a chunk may have.
     var chunkLengths: ClosedRange<Int> {
@@ -194,7 +195,8 @@ extension Recipe {
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
         && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
-        && (k.shortestChunkLength == 0 || (2...k.chunkLength).contains(k.shortestChunkLength)) && (0..<1).contains(k.tokenDropRate),
+        && (k.shortestChunkLength == 0 || (2...k.chunkLength).contains(k.shortestChunkLength))
+        && (0..<1).contains(k.tokenDropRate),
       "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
         + "tokenDropRate below 1")
     try require(

@@ -207,15 +207,31 @@ import Testing
     var seen: [[String: [UInt32]]] = []
     trainer.validate = { model in
       seen.append(try bits(of: model))
-      return [0.2, 0.9, 0.9, 0.1][seen.count - 1]
+      return [0.05, 0.2, 0.9, 0.9, 0.1][seen.count - 1]
     }
     var reported: [Int] = []
     trainer.report = { if $0.validation != nil { reported.append($0.step) } }
     try trainer.train(&model, &objective)
     #expect(reported == [2, 4, 6, 7])
-    // The first of two equals.
-    #expect(try bits(of: model) == seen[1])
-    #expect(Set(seen).count == 4)
+    // The first of two equals; the very first is the model before its first step.
+    #expect(try bits(of: model) == seen[2])
+    #expect(Set(seen).count == 5)
+  }
+
+  @Test func aPhaseThatOnlyHarmsChangesNothing() throws {
+    var objective = Given {
+      ($0.steps, $0.validationInterval) = (4, 2)
+    }
+    var model = try ToyCorpus.model()
+    let before = try bits(of: model)
+    var trainer = PhaseTrainer(key: RandomKey(seed: 1))
+    var value = 1.0
+    trainer.validate = { _ in
+      value /= 2
+      return value
+    }
+    try trainer.train(&model, &objective)
+    #expect(try bits(of: model) == before)
   }
 
   @Test func noStepsLeaveTheModel() throws {
