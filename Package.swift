@@ -70,6 +70,12 @@ let package = Package(
     .executableTarget(
       name: "glen-demo", dependencies: ["GLENIndex", "GLENModel", "GLENTensor", "GLENTraining"],
       path: "Examples/Demo", swiftSettings: settings),
+    .executableTarget(
+      name: "search-index", dependencies: ["GLENIndex"], path: "Examples/SearchIndex",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "index-texts", dependencies: ["GLENIndex"], path: "Examples/IndexTexts",
+      swiftSettings: settings),
 
     // Tests.
     .testTarget(

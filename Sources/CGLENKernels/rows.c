@@ -44,39 +44,48 @@ GLEN_MULTIVERSION void glen_row_scale(long rows, long width, const float *restri
   }
 }
 
-// A zero row has cosine 0 with everything.
-GLEN_INLINE void cosine_parts(long width, const float *a, const float *b, float *inverse_a,
-                              float *inverse_b, float *cosine) {
-  float aa = dot(width, a, a), bb = dot(width, b, b);
-  *inverse_a = aa > 0 ? 1 / sqrtf(aa) : 0;
-  *inverse_b = bb > 0 ? 1 / sqrtf(bb) : 0;
-  *cosine = dot(width, a, b) * *inverse_a * *inverse_b;
+// In double: near 0 a distance is the difference of two numbers near 1, and float32 would keep no
+// more than three of its digits. A zero row has cosine 0 with everything.
+GLEN_INLINE void cosine_parts(long width, const float *a, const float *b, double *inverse_a,
+                              double *inverse_b, double *cosine) {
+  double aa = 0, bb = 0, ab = 0;
+  for (long i = 0; i < width; i++) {
+    aa += (double)a[i] * a[i];
+    bb += (double)b[i] * b[i];
+    ab += (double)a[i] * b[i];
+  }
+  // Written so that a NaN goes through.
+  *inverse_a = aa == 0 ? 0 : 1 / sqrt(aa);
+  *inverse_b = bb == 0 ? 0 : 1 / sqrt(bb);
+  *cosine = ab * *inverse_a * *inverse_b;
 }
 
-GLEN_MULTIVERSION void glen_row_cosine(long rows, long width, const float *a, const float *b,
-                                       float *out) {
+GLEN_MULTIVERSION void glen_cosine_distance(long rows, long width, const float *a, const float *b,
+                                            float *out) {
   for (long r = 0; r < rows; r++) {
-    float inverse_a, inverse_b;
-    cosine_parts(width, a + r * width, b + r * width, &inverse_a, &inverse_b, out + r);
+    double inverse_a, inverse_b, cosine;
+    cosine_parts(width, a + r * width, b + r * width, &inverse_a, &inverse_b, &cosine);
+    out[r] = (float)(1 - cosine);
   }
 }
 
-// d cos / da = b / (|a||b|) - cos * a / |a|^2.
-GLEN_MULTIVERSION void glen_row_cosine_backward(long rows, long width, const float *a,
-                                                const float *b, const float *dout, float *da,
-                                                float *db, int accumulate_a, int accumulate_b) {
+// d (1 - cos) / da = cos * a / |a|^2 - b / (|a||b|).
+GLEN_MULTIVERSION void glen_cosine_distance_backward(long rows, long width, const float *a,
+                                                     const float *b, const float *dout, float *da,
+                                                     float *db, int accumulate_a,
+                                                     int accumulate_b) {
   for (long r = 0; r < rows; r++) {
     const float *ar = a + r * width, *br = b + r * width;
     float *dar = da + r * width, *dbr = db + r * width;
-    float inverse_a, inverse_b, cosine;
+    double inverse_a, inverse_b, cosine;
     cosine_parts(width, ar, br, &inverse_a, &inverse_b, &cosine);
-    float both = dout[r] * inverse_a * inverse_b;
-    float own_a = dout[r] * cosine * inverse_a * inverse_a;
-    float own_b = dout[r] * cosine * inverse_b * inverse_b;
+    double both = dout[r] * inverse_a * inverse_b;
+    double own_a = dout[r] * cosine * inverse_a * inverse_a;
+    double own_b = dout[r] * cosine * inverse_b * inverse_b;
     for (long i = 0; i < width; i++) {
       float old_a = accumulate_a ? dar[i] : 0, old_b = accumulate_b ? dbr[i] : 0;
-      dar[i] = old_a + both * br[i] - own_a * ar[i];
-      dbr[i] = old_b + both * ar[i] - own_b * br[i];
+      dar[i] = old_a + (float)(own_a * ar[i] - both * br[i]);
+      dbr[i] = old_b + (float)(own_b * br[i] - both * ar[i]);
     }
   }
 }

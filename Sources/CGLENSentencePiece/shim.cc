@@ -228,7 +228,8 @@ void VisitPieces(const glen_sp_model &model, std::string_view text, bool continu
     std::string_view word = text.substr(start, end - start);
     bool joins = false;
     while (!word.empty()) {
-      const size_t cut = word.size() > 2 * kLongRun ? OpaqueCut(model, word, kLongRun) : word.size();
+      const bool is_long = word.size() > 2 * kLongRun;
+      const size_t cut = is_long ? OpaqueCut(model, word, kLongRun) : word.size();
       VisitRun(model, word.substr(0, cut), continuation, &encoded,
                [&](std::string_view piece, int32_t id) {
                  visit(piece, id, joins);
@@ -250,9 +251,11 @@ std::string Fraction(double value) {
   return "0." + std::string(6 - millionths.size(), '0') + millionths;
 }
 
-// Makes a sentence safe to train on. The trainer drops a sentence that holds NUL or U+2585 (its own
-// stand-in for the unknown), and its lattice overflows on words without end: those characters become
-// spaces, and a word is broken after `kLongestWord` bytes, between two characters.
+// Makes a sentence safe to train on.
+//
+// The trainer drops a sentence that holds NUL or U+2585 (its stand-in for the unknown), and its
+// lattice overflows on words without end. Those characters become spaces, and a word is broken
+// after `kLongestWord` bytes, between two characters.
 std::string Trainable(std::string_view text) {
   constexpr size_t kLongestWord = 256;
   constexpr std::string_view kReserved = "\xE2\x96\x85";

@@ -25,23 +25,23 @@ extension OperationCase {
         [rowwise($0[0], $0[0], width, Reference.dot)]
       }
       differentiable(
-        "rowCosine", extents, samples: samples,
+        "cosineDistance", extents, samples: samples,
         inputs: [
           CaseInput(shape: [rows, width], margin: 0.2),
           CaseInput(shape: [rows, width], margin: 0.2),
         ]
       ) {
-        [try rowCosine($0[0], $0[1])]
+        [try cosineDistance($0[0], $0[1])]
       } reference: {
-        [rowwise($0[0], $0[1], width, Reference.cosine)]
+        [rowwise($0[0], $0[1], width, Reference.cosineDistance)]
       }
       differentiable(
-        "rowCosine", extents + " with itself", samples: samples,
+        "cosineDistance", extents + " with itself", samples: samples,
         inputs: [CaseInput(shape: [rows, width], margin: 0.2)]
       ) {
-        [try rowCosine($0[0], $0[0])]
+        [try cosineDistance($0[0], $0[0])]
       } reference: {
-        [rowwise($0[0], $0[0], width, Reference.cosine)]
+        [rowwise($0[0], $0[0], width, Reference.cosineDistance)]
       }
       differentiable("stack", extents, samples: samples, inputs: [matrix, matrix]) {
         [try stack([$0[0], $0[1], $0[0]])]

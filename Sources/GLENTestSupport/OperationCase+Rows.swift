@@ -34,7 +34,7 @@ extension OperationCase {
           try bench.region(a), try bench.region(b), into: out, rows: rows, width: width)
         try bench.expect("out", out, rowwise(a, b, width, Reference.dot))
       }
-      OperationCase("rowCosine", extents) { bench in
+      OperationCase("cosineDistance", extents) { bench in
         var (a, b) = (bench.values(count), bench.values(count))
         // The first row of a and the last of b are zero.
         for index in 0..<min(width, count) {
@@ -42,9 +42,9 @@ extension OperationCase {
           b[count - 1 - index] = 0
         }
         let out = try bench.output(rows)
-        bench.backend.rowCosine(
+        bench.backend.cosineDistance(
           try bench.region(a), try bench.region(b), into: out, rows: rows, width: width)
-        try bench.expect("out", out, rowwise(a, b, width, Reference.cosine))
+        try bench.expect("out", out, rowwise(a, b, width, Reference.cosineDistance))
       }
       OperationCase("addMask", extents, tolerance: 1e-6) { bench in
         var mask = bench.values(width)
@@ -68,7 +68,7 @@ extension OperationCase {
         rmsNormBackward(rows, width, accumulating: accumulating, wantsWeight: true)
         rmsNormBackward(rows, width, accumulating: accumulating, wantsWeight: false)
       }
-      for (addA, addB) in bothWays { rowCosineBackward(rows, width, addA, addB) }
+      for (addA, addB) in bothWays { cosineDistanceBackward(rows, width, addA, addB) }
     }
   }
 
@@ -112,15 +112,15 @@ extension OperationCase {
     }
   }
 
-  private static func rowCosineBackward(
+  private static func cosineDistanceBackward(
     _ rows: Int, _ width: Int, _ addA: Bool, _ addB: Bool
   ) -> OperationCase {
-    OperationCase("rowCosineBackward", "\(rows)x\(width) adding \(addA) \(addB)") { bench in
+    OperationCase("cosineDistanceBackward", "\(rows)x\(width) adding \(addA) \(addB)") { bench in
       let count = rows * width
       let (a, b, dOut) = (bench.values(count), bench.values(count), bench.values(rows))
       let (dA, oldA) = try bench.destination(count, accumulating: addA)
       let (dB, oldB) = try bench.destination(count, accumulating: addB)
-      bench.backend.rowCosineBackward(
+      bench.backend.cosineDistanceBackward(
         try bench.region(a), try bench.region(b), dOut: try bench.region(dOut), dA: dA, dB: dB,
         rows: rows, width: width, accumulatingA: addA, accumulatingB: addB)
       func gradient(_ a: [Float], _ b: [Float], _ old: [Double]) -> [Double] {
@@ -133,7 +133,7 @@ extension OperationCase {
           let cosine = Reference.cosine(u, v)
           return zip(u.indices, zip(u, v)).map { index, values in
             old[index] + Double(dOut[row])
-              * (values.1 / (uu * vv).squareRoot() - cosine * values.0 / uu)
+              * (cosine * values.0 / uu - values.1 / (uu * vv).squareRoot())
           }
         }
       }

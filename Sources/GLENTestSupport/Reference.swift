@@ -64,6 +64,13 @@ public enum Reference {
     zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
   }
 
+  /// The cosine distance of two rows; 1 where one is zero.
+  static func cosineDistance(
+    _ a: some Collection<Double>, _ b: some Collection<Double>
+  ) -> Double {
+    1 - cosine(a, b)
+  }
+
   /// The cosine of two rows; 0 where one is zero.
   static func cosine(_ a: some Collection<Double>, _ b: some Collection<Double>) -> Double {
     let norms = (dot(a, a) * dot(b, b)).squareRoot()

@@ -2,9 +2,10 @@ import Foundation
 
 /// Picks each document's keywords: the pieces of largest BM25 weight.
 ///
-/// Equation (4) of the paper. A piece's weight in a document is `idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length /
-/// average length))`, where `idf` is ``BM25Index``'s and every piece counts to the length. Pieces
-/// without a letter, and special tokens, are no keywords.
+/// Equation (4) of the paper. A piece's weight in a document is
+/// `idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length))`, where `idf` is
+/// ``BM25Index``'s and every piece counts to the length. Pieces without a letter, and special
+/// tokens, are no keywords.
 public struct KeywordExtractor: Sendable {
   /// How many pieces of a document the paper reads.
   public static let defaultPieceLimit = 156
@@ -100,7 +101,9 @@ public struct KeywordExtractor: Sendable {
     return keywords(for: documents[document], count: count)
   }
 
-  /// The `count` best keywords of a sequence of pieces, best first; equal weights by first position.
+  /// The `count` best keywords of a sequence of pieces, best first.
+  ///
+  /// Equal weights come by first position.
   ///
   /// The result always has `count` tokens. Where there are fewer distinct keywords, the document's
   /// pieces without a letter follow in the same order, then the last token is repeated; a document

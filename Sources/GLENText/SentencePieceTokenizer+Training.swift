@@ -2,8 +2,9 @@ import CGLENSentencePiece
 import Foundation
 
 extension SentencePieceTokenizer {
-  /// The largest vocabulary that ``train(sentences:vocabularySize:to:lowercased:characterCoverage:sentinelCount:)``
-  /// makes: SentencePiece starts from no more candidates.
+  /// The largest vocabulary that can be trained.
+  ///
+  /// SentencePiece starts from no more candidates.
   public static let largestTrainedVocabulary = 1_000_000
 
   /// Trains a unigram vocabulary on a corpus and writes it to a file.
@@ -16,8 +17,8 @@ extension SentencePieceTokenizer {
   ///
   /// - Parameters:
   ///   - sentences: Lines, paragraphs or whole documents. All of them are held in memory.
-  ///   - vocabularySize: The number of pieces to aim for, the three special pieces counted. A corpus
-  ///     too small to support it gives fewer: see ``pieceCount`` of the result.
+  ///   - vocabularySize: The number of pieces to aim for, the special pieces counted. A corpus too
+  ///     small to support it gives fewer: see ``pieceCount`` of the result.
   ///   - url: Where the model goes.
   ///   - lowercased: Whether the model folds case (`nmt_nfkc_cf`): small vocabularies gain by it.
   ///   - characterCoverage: The share of the corpus's characters, 0.98 to 1, that must be pieces;

@@ -12,6 +12,7 @@ struct Search: ParsableCommand {
   @Option(help: "The width of the paper's beam search; without it the search is exact.")
   var beam: Int?
   @Flag(help: "Score every identifier (the default).") var exact = false
+  @Flag(help: "Show what each token of a hit's identifier contributes.") var explain = false
   @Flag(help: "Print one JSON object for each question.") var json = false
 
   func validate() throws {
@@ -24,15 +25,38 @@ struct Search: ParsableCommand {
   func run() throws {
     let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
     let mode = beam.map(SearchMode.beam) ?? .exact
-    let answers = try retriever.search(questions, limit: top, mode: mode)
-    for (question, hits) in zip(questions, answers) {
+    let tokens = questions.map(retriever.model.tokens(ofQuery:))
+    for (question, scores) in zip(questions, try retriever.model.generator.scores(of: tokens)) {
+      let ranked = try retriever.rank(scores, limit: top, mode: mode)
       if json {
-        try Console.json(Answer(query: question, hits: hits))
-      } else {
-        Console.output(question)
-        for (place, hit) in hits.enumerated() { Console.output(Self.line(place + 1, hit)) }
+        try Console.json(Answer(query: question, hits: ranked.map(retriever.hit)))
+        continue
+      }
+      Console.output(question)
+      for (place, document) in ranked.enumerated() {
+        let hit = retriever.hit(document)
+        Console.output(Self.line(place + 1, hit))
+        if explain { Self.explain(document, hit, scores, retriever.table) }
       }
     }
+  }
+
+  /// Prints the parts of a hit: for every position the query's probability and logit of the token,
+  /// and the document's own logit.
+  private static func explain(
+    _ ranked: RankedDocument, _ hit: SearchHit, _ scores: QueryScores, _ table: IdentifierTable
+  ) {
+    let weights = table.weights(ofDocument: ranked.document)
+    for (step, token) in hit.tokens.enumerated() {
+      let piece = hit.identifier[step]
+      Console.output(
+        "       " + piece.padding(toLength: max(18, piece.count), withPad: " ", startingAt: 0)
+          + String(
+            format: "P %6.3f %%   query logit %8.3f   document logit %8.3f",
+            100 * exp(Double(scores.logProbability(step, Int(token)))),
+            scores.logit(step, Int(token)), weights[step]))
+    }
+    Console.output(String(format: "       cosine of the logits %.4f", hit.similarity))
   }
 
   private struct Answer: Encodable {

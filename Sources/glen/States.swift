@@ -9,7 +9,8 @@ struct States: ParsableCommand {
     abstract: "Write a text's encoder states, decoder states and logits, for comparison.")
 
   @Option(help: "A model folder.") var model: String
-  @Option(help: "A text, cut as a document.") var text: String?
+  @Option(help: "A text, cut as a question.") var text: String?
+  @Flag(help: "Cut the text as a document.") var document = false
   @Option(help: "Token ids instead of a text, with commas between.") var ids: String?
   @Option(help: "The safetensors file to write.") var out: String
 
@@ -24,7 +25,8 @@ struct States: ParsableCommand {
     if let text {
       let folder = try ModelFolder(opening: url, warn: Console.error)
       generator = folder.generator
-      tokens = folder.tokens(of: Document(id: "", text: text))
+      tokens =
+        document ? folder.tokens(of: Document(id: "", text: text)) : folder.tokens(ofQuery: text)
     } else {
       generator = try IdentifierGenerator(
         model: T5Model(folder: url, warn: Console.error),

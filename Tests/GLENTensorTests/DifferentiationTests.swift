@@ -141,7 +141,7 @@ struct DifferentiationTests {
     y = try gather(stack([y, x]).reshaped(to: [2, 2]), rows: TokenIDs([1]))
     y = try linear(
       y, x.reshaped(to: [2, 1]).reshaped(to: [1, 2]), adding: rowDot(x, x).reshaped(to: [1, 1]))
-    y = try add(y, rowCosine(x, x).reshaped(to: [1, 1]))
+    y = try add(y, cosineDistance(x, x).reshaped(to: [1, 1]))
     let bias = try RelativePositionBias(
       table: x.reshaped(to: [2, 1]), length: 1, isBidirectional: false, maximumDistance: 4)
     let attended = try attention(

@@ -27,8 +27,8 @@ struct NumericsTests {
         let exact = exp(Double(x))
         return (abs(Double(y) - exact) / exact, x)
       }.max { $0.0 < $1.0 } ?? (1, 0)
-    // 2^-23 is one unit in the last place of 1.
-    #expect(worst.0 < 2 * 0x1p-23, "relative error \(worst.0) at \(worst.1)")
+    // 8.3e-8 with AVX-512; 2^-23 is one unit in the last place of 1.
+    #expect(worst.0 < 1.25 * 0x1p-23, "relative error \(worst.0) at \(worst.1)")
     #expect(worst.0 > 0)
   }
 
@@ -100,7 +100,7 @@ struct NumericsTests {
     #expect(try gatedGELU(gate: x, up: ones).values()[place].isNaN)
     #expect(try rmsNorm(x, weight: weight, epsilon: 0).values().allSatisfy(\.isNaN))
     #expect(try rowDot(x, ones).values()[0].isNaN)
-    #expect(try rowCosine(x, ones).values()[0].isNaN)
+    #expect(try cosineDistance(x, ones).values()[0].isNaN)
     #expect(try sum(x).scalar().isNaN)
     #expect(try linear(x, ones).values()[0].isNaN)
     #expect(try crossEntropy(logits: x, targets: TokenIDs([0])).scalar().isNaN)

@@ -60,8 +60,8 @@ struct TensorErrorTests {
       ),
       ("rowDot: the shapes do not fit; expected [2, 3] twice, got [2]", { _ = try rowDot(x, y) }),
       (
-        "rowCosine: the shapes do not fit; expected [2, 3] twice, got [2]",
-        { _ = try rowCosine(x, y) }
+        "cosineDistance: the shapes do not fit; expected [2, 3] twice, got [2]",
+        { _ = try cosineDistance(x, y) }
       ),
       (
         "crossEntropy: the shapes do not fit; expected logits [1, classes], got [2, 3]",
@@ -268,7 +268,7 @@ struct TensorErrorTests {
       ("rmsNorm", { _ = try rmsNorm(x, weight: weight, epsilon: 0) }),
       ("stack", { _ = try stack([x, y]) }),
       ("rowDot", { _ = try rowDot(x, y) }),
-      ("rowCosine", { _ = try rowCosine(x, y) }),
+      ("cosineDistance", { _ = try cosineDistance(x, y) }),
       ("gather", { _ = try gather(x, rows: ids) }),
       ("crossEntropy", { _ = try crossEntropy(logits: x, targets: ids) }),
       ("crossEntropy", { _ = try crossEntropy(states: x, table: x, scale: 1, targets: ids) }),

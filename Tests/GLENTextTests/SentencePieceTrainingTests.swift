@@ -13,9 +13,9 @@ struct SentencePieceTrainingTests {
 
   @Test("The same corpus gives the same model, byte for byte")
   func deterministic() throws {
-    let first = try train(SmallCorpus.sentences, size: 250, to: "first.model")
-    let second = try train(SmallCorpus.sentences, size: 250, to: "second.model")
-    #expect(first.pieceCount == 250)
+    let first = try train(SmallCorpus.sentences, size: 100, to: "first.model")
+    let second = try train(SmallCorpus.sentences, size: 100, to: "second.model")
+    #expect(first.pieceCount == 100)
     #expect(first.modelData == second.modelData)
     #expect(try Data(contentsOf: folder.file("first.model")) == first.modelData)
   }
@@ -72,9 +72,7 @@ struct SentencePieceTrainingTests {
     }
     for coverage in [0, 0.97, 1.01, .nan, .infinity] {
       #expect(throws: TokenizerError.self) {
-        try SentencePieceTokenizer.train(
-          sentences: ["hello"], vocabularySize: 50, to: folder.file("x.model"),
-          characterCoverage: coverage)
+        try train(["hello"], size: 50, characterCoverage: coverage)
       }
     }
   }
@@ -94,15 +92,18 @@ struct SentencePieceTrainingTests {
   @Test("Characters that the trainer reserves, and words without end, do not spoil a sentence")
   func nasty() throws {
     let endless = String(repeating: "abcdefghij", count: 400)
-    let tokenizer = try train(["good\u{0}morning", "good ▅ evening", endless], size: 200)
+    let tokenizer = try train(
+      ["good\u{0}morning", "good ▅ evening", endless], size: 200, characterCoverage: 1)
     for letter in ["m", "v", "j"] { #expect(tokenizer.token(forPiece: letter) != nil) }
   }
 
   @discardableResult
   private func train(
-    _ sentences: [String], size: Int, to name: String = "model", lowercased: Bool = false
+    _ sentences: [String], size: Int, to name: String = "model", lowercased: Bool = false,
+    characterCoverage: Double = 0.9995
   ) throws -> SentencePieceTokenizer {
     try SentencePieceTokenizer.train(
-      sentences: sentences, vocabularySize: size, to: folder.file(name), lowercased: lowercased)
+      sentences: sentences, vocabularySize: size, to: folder.file(name), lowercased: lowercased,
+      characterCoverage: characterCoverage)
   }
 }

@@ -35,8 +35,8 @@ void glen_strided_row_dot(long rows, long width, long stride, const float *a, co
                           float *out);
 void glen_row_scale(long rows, long width, const float *scale, const float *x, float *y,
                     int accumulate);
-void glen_row_cosine(long rows, long width, const float *a, const float *b, float *out);
-void glen_row_cosine_backward(long rows, long width, const float *a, const float *b,
+void glen_cosine_distance(long rows, long width, const float *a, const float *b, float *out);
+void glen_cosine_distance_backward(long rows, long width, const float *a, const float *b,
                               const float *dout, float *da, float *db, int accumulate_a,
                               int accumulate_b);
 void glen_gather(long count, long width, const float *table, const int32_t *rows, float *out);

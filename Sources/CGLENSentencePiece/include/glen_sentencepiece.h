@@ -1,8 +1,8 @@
 // A C interface over the SentencePiece library: no C++ type and no C++ exception crosses it.
 //
 // Text is UTF-8 with an explicit length, so it may hold NUL bytes. A function that returns a
-// `glen_sp_status` writes its results only on GLEN_SP_OK; otherwise, where `message` is not null, it
-// writes a C string there. The caller releases results and messages with `glen_sp_free`.
+// `glen_sp_status` writes its results only on GLEN_SP_OK; otherwise, where `message` is not null,
+// it writes a C string there. The caller releases results and messages with `glen_sp_free`.
 // A loaded model is immutable: any number of threads may use it at the same time.
 
 #ifndef GLEN_SENTENCEPIECE_H
@@ -56,8 +56,8 @@ glen_sp_status glen_sp_load_bytes(
 glen_sp_status glen_sp_load_file(const char *path, glen_sp_model **model, char **message);
 void glen_sp_close(glen_sp_model *model);
 
-// The vocabulary. `glen_sp_piece` gives null for an id outside it, else a pointer (not NUL-terminated
-// at `length`) that lives as long as the model. `glen_sp_id` gives -1 for what is no piece.
+// The vocabulary. `glen_sp_piece` gives null for an id outside it, else `length` bytes that live as
+// long as the model. `glen_sp_id` gives -1 for what is no piece.
 int32_t glen_sp_piece_count(const glen_sp_model *model);
 const char *glen_sp_piece(const glen_sp_model *model, int32_t id, size_t *length);
 int32_t glen_sp_id(const glen_sp_model *model, const char *piece, size_t length);

@@ -15,7 +15,9 @@ public struct Retriever: Sendable {
   /// The documents' names and titles.
   public let documents: DocumentCatalog
 
-  /// Opens an index folder that `Indexer` wrote. Its files are mapped, not read.
+  /// Opens an index folder.
+  ///
+  /// Its files are mapped, not read.
   ///
   /// - Throws: `IndexError` for a damaged folder, or one whose model is not the one that made the
   ///   identifiers; what opening a model throws.

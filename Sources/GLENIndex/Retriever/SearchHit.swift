@@ -8,7 +8,9 @@ public struct SearchHit: Sendable, Codable, Equatable {
   public var identifier: [String]
   /// The identifier's token ids.
   public var tokens: [Int32]
-  /// The cosine that ranks documents with one identifier. Equation (9) of the paper.
+  /// The cosine that ranks documents with one identifier.
+  ///
+  /// Equation (9) of the paper.
   public var similarity: Float
   /// The document's title, if the index keeps titles.
   public var title: String?

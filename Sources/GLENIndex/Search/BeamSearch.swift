@@ -58,7 +58,7 @@ public struct BeamSearch: Sendable {
   ) throws(IndexError) -> [RankedDocument] {
     let levels = try LevelScores(scores, table: table)
     guard limit > 0, table.documentCount > 0 else { return [] }
-    var ranking = DocumentRanking(
+    var ranking = CollisionRanking(
       table: table, scores: scores, limit: limit, collisions: collisions, isAllowed: isAllowed)
     return withExtendedLifetime(table) {
       let counts = isAllowed.map { allowedRowCounts($0) }

@@ -39,7 +39,7 @@ public struct ExactSearch: Sendable {
   ) throws(IndexError) -> [RankedDocument] {
     let levels = try LevelScores(scores, table: table)
     guard limit > 0 else { return [] }
-    var ranking = DocumentRanking(
+    var ranking = CollisionRanking(
       table: table, scores: scores, limit: limit, collisions: collisions, isAllowed: isAllowed)
     return withExtendedLifetime(table) {
       if let isAllowed, isAllowed.count <= table.identifierCount / 16 {
@@ -55,7 +55,7 @@ public struct ExactSearch: Sendable {
 
   /// Scores only the rows that have an allowed document, for sets that are small.
   private func visit(
-    _ isAllowed: DocumentSet, _ levels: LevelScores, into ranking: inout DocumentRanking
+    _ isAllowed: DocumentSet, _ levels: LevelScores, into ranking: inout CollisionRanking
   ) {
     let rows = Set(isAllowed.lazy.filter { $0 < table.documentCount }.map { table.rows[$0] })
     for row in rows {
@@ -70,7 +70,7 @@ public struct ExactSearch: Sendable {
 
   /// Scores the rows block by block and offers those that reach the threshold.
   private func scan<Code: IdentifierCode>(
-    _ type: Code.Type, _ levels: LevelScores, into ranking: inout DocumentRanking
+    _ type: Code.Type, _ levels: LevelScores, into ranking: inout CollisionRanking
   ) {
     let columns = (0..<table.identifierLength).map { table.column($0, as: type) }
     levels.values.withUnsafeBufferPointer { values in

@@ -7,7 +7,9 @@ import GLENTensor
 #endif
 
 extension T5Model {
-  /// Loads a Hugging Face T5 folder: `config.json` with `model.safetensors`, or shards with
+  /// Loads a Hugging Face T5 folder.
+  ///
+  /// It has a `config.json` and either `model.safetensors`, or shards with
   /// `model.safetensors.index.json`. On the CPU the weights are used where the file is mapped.
   ///
   /// - Parameters:

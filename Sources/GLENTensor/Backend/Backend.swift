@@ -72,6 +72,7 @@ public protocol Backend: AnyObject, Sendable {
     x: Region, weight: Region, inverse: Region, dy: Region, dx: Region, dWeight: Region?,
     rows: Int, width: Int, accumulating: Bool)
   /// x = softmax(scale (x + mask)) for each row, in place. The mask is one row of 0 and -infinity.
+  /// A row of nothing but -infinity becomes NaN.
   func softmax(_ x: Region, mask: Region?, scale: Float, rows: Int, width: Int)
   /// dy = scale y (dy - sum(y dy)) for each row, in place.
   func softmaxBackward(y: Region, dy: Region, scale: Float, rows: Int, width: Int)
@@ -81,7 +82,8 @@ public protocol Backend: AnyObject, Sendable {
     _ logits: Region, targets: Region, scale: Float, losses: Region, rows: Int, width: Int)
   /// x += mask for each row.
   func addMask(_ mask: Region, to x: Region, rows: Int, width: Int)
-  /// The first greatest element of each row that the mask leaves, and its value.
+  /// The first greatest element of each row that the mask leaves, and its value. What is not a
+  /// number is passed over; where nothing is left, the element is 0 and the value -infinity.
   func argMax(
     _ x: Region, mask: Region?, indices: Region, values: Region, rows: Int, width: Int)
   /// out[r] = sum_i a[r, i] b[r, i].
@@ -89,10 +91,10 @@ public protocol Backend: AnyObject, Sendable {
   /// y[r, i] = scale[r] x[r, i].
   func rowScale(
     _ x: Region, by scale: Region, into y: Region, rows: Int, width: Int, accumulating: Bool)
-  /// out[r] = cos(a[r], b[r]); 0 where a row is zero.
-  func rowCosine(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
-  /// The gradients of `rowCosine`.
-  func rowCosineBackward(
+  /// out[r] = 1 - cos(a[r], b[r]), computed in double; 1 where a row is zero.
+  func cosineDistance(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
+  /// The gradients of `cosineDistance`.
+  func cosineDistanceBackward(
     _ a: Region, _ b: Region, dOut: Region, dA: Region, dB: Region, rows: Int, width: Int,
     accumulatingA: Bool, accumulatingB: Bool)
 

@@ -115,24 +115,24 @@ extension CPUBackend {
     }
   }
 
-  /// The cosine of each pair of rows.
-  public func rowCosine(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int) {
+  /// The cosine distance of each pair of rows.
+  public func cosineDistance(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int) {
     let (a, b, out) = (a.floats, b.floats, out.floats)
     parallelRows(rows, width: width) {
       let i = $0.lowerBound
-      glen_row_cosine($0.count, width, a + i * width, b + i * width, out + i)
+      glen_cosine_distance($0.count, width, a + i * width, b + i * width, out + i)
     }
   }
 
-  /// The gradients of `rowCosine`.
-  public func rowCosineBackward(
+  /// The gradients of `cosineDistance`.
+  public func cosineDistanceBackward(
     _ a: Region, _ b: Region, dOut: Region, dA: Region, dB: Region, rows: Int, width: Int,
     accumulatingA: Bool, accumulatingB: Bool
   ) {
     let (a, b, dOut, dA, dB) = (a.floats, b.floats, dOut.floats, dA.floats, dB.floats)
     parallelRows(rows, width: width) {
       let i = $0.lowerBound
-      glen_row_cosine_backward(
+      glen_cosine_distance_backward(
         $0.count, width, a + i * width, b + i * width, dOut + i, dA + i * width, dB + i * width,
         accumulatingA ? 1 : 0, accumulatingB ? 1 : 0)
     }

@@ -148,7 +148,8 @@ public struct SafetensorsFile: Sendable {
     }
   }
 
-  /// Some bytes of everything: each tensor's name, shape, and the beginning and end of its data.
+  /// Some bytes of everything: each tensor's name, shape, and both ends of its data.
+  ///
   /// Equal files give equal samples; two trained models give different ones.
   public func sample(bytesPerEnd: Int = 64) throws(TensorError) -> [UInt8] {
     var result: [UInt8] = []

@@ -95,19 +95,19 @@ public func rowDot(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
   }
 }
 
-/// The cosine of each pair of rows; 0 where a row is zero.
+/// The cosine distance of each pair of rows: y[i] = 1 - cos(a[i], b[i]); 1 where a row is zero.
 ///
-/// a and b are `[rows, width]`, the result `[rows]`. Equation (9) of the paper.
+/// a and b are `[rows, width]`, y `[rows]`. The distance of Equation (7) of the paper.
 ///
 /// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
-public func rowCosine(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
-  let tape = try Operation.tape("rowCosine", a, b)
+public func cosineDistance(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
+  let tape = try Operation.tape("cosineDistance", a, b)
   try Operation.require(
-    a.shape == b.shape && a.shape.count == 2, "rowCosine", expected: "\(a.shape) twice",
+    a.shape == b.shape && a.shape.count == 2, "cosineDistance", expected: "\(a.shape) twice",
     got: "\(b.shape)")
   let (rows, width) = (a.rows, a.width)
   let y = try Tensor(unset: [rows], on: a.backend)
-  y.backend.rowCosine(a.region, b.region, into: y.region, rows: rows, width: width)
+  y.backend.cosineDistance(a.region, b.region, into: y.region, rows: rows, width: width)
 
   guard let tape else { return y }
   let (aInput, bInput) = (Input(a), Input(Operation.apart(b, from: a)))
@@ -119,7 +119,7 @@ public func rowCosine(_ a: Tensor, _ b: Tensor) throws(TensorError) -> Tensor {
     let unwanted = try da == nil || db == nil ? Tensor(unset: a.shape, on: backend) : nil
     guard let toA = da?.region ?? unwanted?.region, let toB = db?.region ?? unwanted?.region
     else { return }
-    backend.rowCosineBackward(
+    backend.cosineDistanceBackward(
       a.region, b.region, dOut: dy.region, dA: toA, dB: toB, rows: rows, width: width,
       accumulatingA: da?.accumulating ?? false, accumulatingB: db?.accumulating ?? false)
   }

@@ -28,8 +28,10 @@ public struct SplitRanking: Sendable {
     return result
   }
 
-  /// The lists of all queries with documents of one identifier in random order, `count` times: the
-  /// ablation of collision ranking in the paper's Table 5. Queries are encoded once.
+  /// The lists of all queries with documents of one identifier in random order.
+  ///
+  /// This is the ablation of collision ranking in the paper's Table 5, `count` times over; queries
+  /// are encoded once.
   ///
   /// - Throws: what searching throws.
   public func shuffledRankings(

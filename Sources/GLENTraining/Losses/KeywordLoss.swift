@@ -1,7 +1,9 @@
 import GLENModel
 import GLENTensor
 
-/// The loss of keyword-based identifier assignment. Equation (4) of the paper.
+/// The loss of keyword-based identifier assignment.
+///
+/// Equation (4) of the paper.
 public enum KeywordLoss {
   /// The mean cross-entropy of a rollout's states against keyword tokens.
   ///

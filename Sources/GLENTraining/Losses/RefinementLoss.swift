@@ -1,7 +1,9 @@
 import GLENModel
 import GLENTensor
 
-/// The losses of ranking-based identifier refinement. Equations (5) to (8) of the paper.
+/// The losses of ranking-based identifier refinement.
+///
+/// Equations (5) to (8) of the paper.
 public struct RefinementLoss: Sendable {
   /// The weight of the pointwise loss in the whole, λ_point.
   public var pointwiseWeight: Float = 0.5
@@ -92,8 +94,11 @@ public struct RefinementLoss: Sendable {
       distance: distance.detached, relevances: relevances.detached, identifiers: identifiers)
   }
 
+  /// The pointwise loss's distance.
+  ///
   /// dist = mean over queries of 1 - cos(w_q, w_d), with w_d[t] the greatest (unmasked) logit of
-  /// the positive document at step t, and w_q[t] the query's logit at the same token.
+  /// the positive document at step t, and w_q[t] the query's logit at the same token. Where that
+  /// token is a masked one, its plain logit counts: -infinity has no cosine.
   private func distance(
     _ model: T5Model, queryStates: Tensor, documentStates: Tensor, unmasked: [Int32],
     positives: [Int], n: Int, settings: IdentifierSettings
@@ -107,10 +112,9 @@ public struct RefinementLoss: Sendable {
     let scale = model.configuration.headScale
     let queryWeights = try scaled(rowDot(queryStates, embeddings), by: scale)
     let documentWeights = try scaled(rowDot(states, embeddings), by: scale)
-    let cosines = try rowCosine(
+    let distances = try cosineDistance(
       queryWeights.reshaped(to: shape), documentWeights.reshaped(to: shape))
-    let one = try Tensor(repeating: 1, shape: [], on: model.backend)
-    return try add(one, sum(cosines, scale: 1 / Float(positives.count)), scale: -1)
+    return try sum(distances, scale: 1 / Float(positives.count))
   }
 
   private static func range(

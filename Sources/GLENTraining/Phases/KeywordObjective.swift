@@ -1,7 +1,9 @@
 import GLENModel
 import GLENTensor
 
-/// Phase 1: texts learn their document's keywords. Equation (4) of the paper.
+/// Phase 1: texts learn their document's keywords.
+///
+/// Equation (4) of the paper.
 public struct KeywordObjective: TrainingObjective {
   private enum Source {
     case question(Int)
@@ -85,10 +87,8 @@ public struct KeywordObjective: TrainingObjective {
     case .beginning(let document):
       return (corpus.beginning(of: document), document)
     case .chunk(let document):
-      let pieces = corpus.documents[document]
-      let length = recipe.keywords.chunkLength - 1
-      let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
-      return (pieces[first...].prefix(length) + [1], document)
+      let lengths = recipe.keywords.chunkLengths
+      return (corpus.chunk(of: document, lengths: lengths, using: &generator), document)
     }
   }
 }

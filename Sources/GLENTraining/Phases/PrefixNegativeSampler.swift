@@ -104,7 +104,8 @@ public struct PrefixNegativeSampler: Sendable {
       var length = identifierLength
       while length > 0 && chosen.count < count {
         let bucket = buckets[Array(own.prefix(length))]?.documents ?? []
-        draw(count - chosen.count, from: bucket.count, { Int(bucket[$0]) }, &taken, &chosen,
+        draw(
+          count - chosen.count, from: bucket.count, { Int(bucket[$0]) }, &taken, &chosen,
           using: &generator)
         length -= 1
       }

@@ -1,18 +1,20 @@
 import GLENModel
 import GLENTensor
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
-/// Phase 2: identifiers learn to rank. Equations (5) to (8) of the paper.
+/// Phase 2: identifiers learn to rank.
+///
+/// Equations (5) to (8) of the paper.
 public struct RefinementObjective: TrainingObjective {
+  private enum Source {
+    case question(Int)
+    case chunk(Int)
+  }
+
   private let corpus: TrainingCorpus
   private let recipe: Recipe
   private let settings: IdentifierSettings
   private let mask: Tensor
+  private let sources: [Source]
   private var order: EpochOrder
   private var sampler: PrefixNegativeSampler
 
@@ -23,14 +25,18 @@ public struct RefinementObjective: TrainingObjective {
     _ corpus: TrainingCorpus, recipe: Recipe, settings: IdentifierSettings, mask: Tensor,
     key: RandomKey
   ) throws(TrainingError) {
-    guard !corpus.questions.isEmpty else {
+    let r = recipe.refinement
+    sources =
+      corpus.questions.indices.flatMap { [Source](repeating: .question($0), count: r.queryWeight) }
+      + corpus.documents.indices.flatMap { [Source](repeating: .chunk($0), count: r.chunkWeight) }
+    guard !sources.isEmpty else {
       throw .trainingData(reason: "refinement needs training queries with a positive document")
     }
     self.corpus = corpus
     self.recipe = recipe
     self.settings = settings
     self.mask = mask
-    order = EpochOrder(count: corpus.questions.count, key: key)
+    order = EpochOrder(count: sources.count, key: key)
     sampler = PrefixNegativeSampler(
       documentCount: corpus.documents.count, identifierLength: settings.identifierLength)
   }
@@ -46,11 +52,11 @@ public struct RefinementObjective: TrainingObjective {
     set { sampler.restore(newValue) }
   }
 
-  /// τ = max(lowest, exp(-epoch)), with an epoch that grows within itself.
+  /// The temperature of a batch.
   func temperature(batch: Int) -> Float {
-    guard recipe.refinement.anneals else { return recipe.refinement.lowestTemperature }
-    let epoch = Float(batch * optimization.batchSize) / Float(corpus.questions.count)
-    return max(recipe.refinement.lowestTemperature, exp(-epoch))
+    let r = recipe.refinement
+    return TemperatureSchedule(lowest: r.lowestTemperature, anneals: r.anneals).temperature(
+      epoch: Double(batch * optimization.batchSize) / Double(sources.count))
   }
 
   /// The losses and the gradients of one batch.
@@ -66,14 +72,12 @@ public struct RefinementObjective: TrainingObjective {
     let most = max(corpus.documents.count - (corpus.questions.map(\.positives.count).max() ?? 1), 0)
     for index in 0..<optimization.batchSize {
       let position = batch * optimization.batchSize + index
-      let question = corpus.questions[order.example(at: position)]
-      let choice = Int.random(in: 0..<question.positives.count, using: &generator)
-      let positive = question.positives[choice]
-      queries.append(
-        droppingTokens(question.tokens, rate: r.tokenDropRate, using: &generator))
+      let (tokens, positives) = query(sources[order.example(at: position)], using: &generator)
+      let positive = positives[Int.random(in: 0..<positives.count, using: &generator)]
+      queries.append(droppingTokens(tokens, rate: r.tokenDropRate, using: &generator))
       documents.append(positive)
       documents += sampler.negatives(
-        for: positive, count: min(r.negatives, most), excluding: Set(question.positives),
+        for: positive, count: min(r.negatives, most), excluding: Set(positives),
         usesPrefixes: r.usesPrefixNegatives, using: &generator)
     }
     var loss = RefinementLoss()
@@ -106,5 +110,17 @@ public struct RefinementObjective: TrainingObjective {
       ]
     }
     return (losses, gradients)
+  }
+
+  private func query(
+    _ source: Source, using generator: inout SeededGenerator
+  ) -> (tokens: [Int32], positives: [Int]) {
+    switch source {
+    case .question(let index):
+      return (corpus.questions[index].tokens, corpus.questions[index].positives)
+    case .chunk(let document):
+      let lengths = recipe.keywords.chunkLengths
+      return (corpus.chunk(of: document, lengths: lengths, using: &generator), [document])
+    }
   }
 }

@@ -1,4 +1,5 @@
 import GLENIndex
+import GLENTensor
 import GLENText
 
 /// A dataset in tokens, as both phases read it.
@@ -47,6 +48,19 @@ public struct TrainingCorpus: Sendable {
     let extractor = KeywordExtractor(
       texts: dataset.documents.map { (title: $0.title, text: $0.text) }, tokenizer: tokenizer)
     keywords = extractor.keywordTargets(count: recipe.identifierLength)
+  }
+
+  /// A random part of a document and the end token.
+  ///
+  /// - Parameter lengths: the tokens of the part, the end token included; a shorter document is
+  ///   taken whole.
+  func chunk(
+    of document: Int, lengths: ClosedRange<Int>, using generator: inout SeededGenerator
+  ) -> [Int32] {
+    let pieces = documents[document]
+    let length = Int.random(in: lengths, using: &generator) - 1
+    let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
+    return pieces[first...].prefix(length) + [1]
   }
 
   /// A document's first tokens and the end token.

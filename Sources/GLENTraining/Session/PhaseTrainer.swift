@@ -46,6 +46,13 @@ public struct PhaseTrainer {
     let schedule = LearningRateSchedule(
       warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
     let clock = ContinuousClock()
+    if let name = try model.nameOfNonFiniteParameter() {
+      throw TrainingError.notFinite(phase: objective.name, step: step, what: "weight \(name)")
+    }
+    if step == 0, let validate, o.validationInterval > 0 {
+      // A phase that never does better than what it began with changes nothing.
+      best = (try validate(model), model)
+    }
     var recent: [ContinuousClock.Instant] = [clock.now]
     while step < o.steps {
       if shouldStop() {
@@ -109,7 +116,9 @@ extension PhaseTrainer {
       contents.append(("second/" + name, .float(moments.second)))
     }
     if let best {
-      for (name, tensor) in best.model.parameters { contents.append(("best/" + name, .float(tensor))) }
+      for (name, tensor) in best.model.parameters {
+        contents.append(("best/" + name, .float(tensor)))
+      }
     }
     contents.append(("memory", .integers(objective.memory, shape: [objective.memory.count])))
     try SafetensorsFile.write(

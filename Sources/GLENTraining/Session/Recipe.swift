@@ -4,7 +4,9 @@
   import Foundation
 #endif
 
-/// Every number that decides a training run. The resolved recipe is saved with the model.
+/// Every number that decides a training run.
+///
+/// The resolved recipe is saved with the model.
 public struct Recipe: Sendable, Codable, Equatable {
   /// What both phases have.
   public struct Optimization: Sendable, Codable, Equatable {
@@ -44,8 +46,17 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var documentWeight = 1
     /// How often an epoch has a random chunk of each document.
     public var chunkWeight = 1
-    /// The tokens of a chunk.
+    /// The most tokens of a chunk.
     public var chunkLength = 64
+    /// The fewest tokens of a chunk, 0 for `chunkLength`.
+    ///
+    /// Short chunks stand in for questions, about
+    /// documents too that no training question asks for.
+    public var shortestChunkLength = 0
+    /// The lengths that a chunk may have.
+    var chunkLengths: ClosedRange<Int> {
+      min(shortestChunkLength > 0 ? shortestChunkLength : chunkLength, chunkLength)...chunkLength
+    }
     /// The probability that an input token is left out, for half of the examples.
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
@@ -70,6 +81,11 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var anneals = true
     /// The lowest temperature.
     public var lowestTemperature: Float = 1e-5
+    /// How often an epoch has each training query.
+    public var queryWeight = 1
+    /// How often an epoch has a random chunk of each document in a query's place, of the lengths
+    /// that phase 1 takes: queries for documents that have none.
+    public var chunkWeight = 0
     /// The probability that a query token is left out, for half of the queries.
     public var tokenDropRate: Double = 0
     /// The most tokens of a document while training; 0 for the model's own limit.
@@ -86,6 +102,8 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var vocabularySize = 8000
   /// Whether decoder steps are fed with tokens instead of states (an ablation).
   public var feedsTokens = false
+  /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`).
+  public var beginsCopying = false
   /// Phase 1.
   public var keywords: Keywords
   /// Phase 2.
@@ -171,20 +189,28 @@ extension Recipe {
           && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
     }
     let k = keywords
-    for weight in [k.queryWeight, k.documentWeight, k.chunkWeight] {
-      try require((0...1000).contains(weight), "keywords: weights must be 0 to 1000")
+    let weights = [
+      ("keywords", [k.queryWeight, k.documentWeight, k.chunkWeight]),
+      ("refinement", [refinement.queryWeight, refinement.chunkWeight]),
+    ]
+    for (name, weights) in weights {
+      try require(
+        weights.allSatisfy { (0...1000).contains($0) } && weights.contains { $0 > 0 },
+        "\(name): weights must be 0 to 1000 and not all 0")
     }
     try require(k.chunkLength >= 2, "keywords: chunkLength must be at least 2")
     try require(
       k.queryWeight >= 0 && k.documentWeight >= 0 && k.chunkWeight >= 0
         && k.queryWeight + k.documentWeight + k.chunkWeight > 0 && k.chunkLength >= 2
+        && (k.shortestChunkLength == 0 || (2...k.chunkLength).contains(k.shortestChunkLength))
         && (0..<1).contains(k.tokenDropRate),
-      "keywords: weights must not be negative nor all zero, chunkLength at least 2, tokenDropRate "
-        + "below 1")
+      "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
+        + "tokenDropRate below 1")
     try require(
-      (0...4096).contains(refinement.negatives) && refinement.lowestTemperature > 0
+      (0...4096).contains(refinement.negatives) && refinement.queryWeight >= 0
+        && refinement.chunkWeight >= 0 && refinement.lowestTemperature > 0
         && (0..<1).contains(refinement.tokenDropRate) && refinement.documentLength >= 0,
-      "refinement: negatives must be 0 to 4096 and lowestTemperature above 0")
+      "refinement: negatives must be 0 to 4096, weights not negative, lowestTemperature above 0")
   }
 
   private static func merged(_ data: Data, over base: Recipe) throws -> Recipe {

@@ -81,7 +81,7 @@ import Testing
     ] {
       let golden = try expected.tensor(name).scalar()
       let got = try value.scalar()
-      #expect(abs(got - golden) <= 1e-5 * max(abs(golden), 1), "\(name): \(got), not \(golden)")
+      #expect(abs(got - golden) <= max(1e-5 * abs(golden), 1e-7), "\(name): \(got), not \(golden)")
     }
     #expect(
       relativeDifference(

@@ -111,7 +111,9 @@ struct RecipeTests {
     "{\"refinement\": {\"tokenDropRate\": 1}}",
     // As large as a number can be: no sum of such weights, no array of such length.
     "{\"keywords\": {\"queryWeight\": 4611686018427387904, \"chunkWeight\": 4611686018427387904}}",
-    "{\"keywords\": {\"documentWeight\": 1e12}}",
+    "{\"keywords\": {\"documentWeight\": 1e12}}", "{\"refinement\": {\"chunkWeight\": 1e12}}",
+    "{\"refinement\": {\"queryWeight\": 0, \"chunkWeight\": 0}}",
+    "{\"keywords\": {\"shortestChunkLength\": 1}}", "{\"keywords\": {\"shortestChunkLength\": 65}}",
   ])
   func rejectsValuesOutOfRange(json: String) throws {
     #expect(try !Self.refusal(json).isEmpty)

@@ -3,7 +3,7 @@
 /// Documents are in one strict order: by score, then by similarity (or the shuffled key), then by
 /// number. So the best `limit` of them are one definite list, whatever order they come in, and no
 /// more than `limit` are ever held.
-struct DocumentRanking {
+struct CollisionRanking {
   /// A document with its sort keys: score in the high half of `keys`, what breaks ties in the low.
   private struct Candidate: Comparable {
     var keys: UInt64

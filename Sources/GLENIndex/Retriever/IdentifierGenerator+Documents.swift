@@ -1,0 +1,41 @@
+import GLENModel
+import GLENTensor
+
+extension IdentifierGenerator {
+  /// The most tokens that are encoded at once.
+  private static let batchTokens = 4096
+
+  /// The identifiers and weights of documents.
+  ///
+  /// Equation (2) of the paper.
+  ///
+  /// - Parameters:
+  ///   - documents: tokens with their end token.
+  ///   - progress: receives the number of documents done.
+  /// - Returns: n tokens and n weights for each document, in order.
+  /// - Throws: `ModelError.input`, `TensorError`, `CancellationError`.
+  public func identifiers(
+    of documents: [[Int32]], progress: (Int) -> Void = { _ in }
+  ) throws -> (tokens: [Int32], weights: [Float]) {
+    let n = settings.identifierLength
+    var tokens = [Int32](repeating: 0, count: documents.count * n)
+    var weights = [Float](repeating: 0, count: documents.count * n)
+    var done = 0
+    while done < documents.count {
+      try Task.checkCancellation()
+      var last = done
+      var size = 0
+      repeat {
+        size += documents[last].count
+        last += 1
+      } while last < documents.count && size + documents[last].count <= Self.batchTokens
+      let (found, values) = try model.identifiers(
+        states(of: Array(documents[done..<last])), mask: mask)
+      tokens.replaceSubrange(done * n..<last * n, with: try found.values())
+      weights.replaceSubrange(done * n..<last * n, with: try values.values())
+      done = last
+      progress(done)
+    }
+    return (tokens, weights)
+  }
+}
