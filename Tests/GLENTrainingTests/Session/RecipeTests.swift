@@ -151,6 +151,9 @@ struct RecipeTests {
     #expect((keywords.weightDecay, keywords.schedule) == (1e-4, .linear))
     #expect(recipe.keywords.targetsEnd)
     #expect(recipe.keywords.chunkLength == 64)
+    #expect(recipe.keywords.chunkLengths == 64...64)
+    #expect(!recipe.beginsCopying)
+    #expect((recipe.refinement.queryWeight, recipe.refinement.chunkWeight) == (1, 0))
     let refinement = recipe.refinement.optimization
     #expect((refinement.batchSize, refinement.steps) == (128, 30_000))
     #expect((refinement.learningRate, refinement.decoderLearningRate) == (5e-5, 5e-5))
