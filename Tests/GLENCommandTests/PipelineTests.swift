@@ -79,6 +79,15 @@ struct PipelineTests {
     #expect(lines[1].contains("[d") && lines[1].contains("-"))
   }
 
+  @Test func searchExplainsItsHits() throws {
+    let index = try ToyProject.folder().path("index")
+    let outcome = try CommandLineTool.run("search", index, "bees 🐝", "--top", "2", "--explain")
+    #expect(outcome.status == 0 && outcome.error.isEmpty)
+    // The question, and for each hit a line, one for each token, and the cosine.
+    #expect(outcome.output.split(separator: "\n").count == 1 + 2 * 5)
+    #expect(outcome.output.components(separatedBy: "cosine of the logits").count == 3)
+  }
+
   @Test func enormousLimitsAreAllDocuments() throws {
     let index = try ToyProject.folder().path("index")
     let most = String(Int.max)

@@ -26,15 +26,20 @@ struct DropoutTests {
     #expect(try Self.states(Dropout(rate: 0.1, key: RandomKey(seed: 8))) != plain)
   }
 
-  /// Each step and each layer drops elsewhere: equal texts in one batch differ, and so do steps.
-  @Test func equalTextsAreDroppedDifferently() throws {
+  /// Steps, stacks and texts drop in places of their own: the zeros of the final states differ.
+  @Test func everyPlaceDropsForItself() throws {
     let model = try SmallModel.make()
-    let text: [Int32] = [5, 6, 7, 1]
-    let states = try model.rollout(
-      SmallModel.batch([text, text]), steps: 2, dropout: Dropout(rate: 0.3, key: RandomKey(seed: 2))
-    ).values()
-    let half = states.count / 2
-    #expect(relativeDifference(Array(states[..<half]), Array(states[half...])) > 1e-2)
+    let dropout = Dropout(rate: 0.4, key: RandomKey(seed: 2))
+    let batch = try SmallModel.batch([[5], [5], [5], [5]])
+    let encoded = try model.encode(batch, dropout: dropout.split(0)).values()
+    let states = try model.rollout(batch, steps: 2, dropout: dropout).values()
+    let width = SmallModel.configuration().width
+    // [text][step] and the encoder: which elements of a row are zero.
+    var patterns: [[Bool]] = (0..<8).map { row in
+      states[row * width..<(row + 1) * width].map { $0 == 0 }
+    }
+    patterns += (0..<4).map { row in encoded[row * width..<(row + 1) * width].map { $0 == 0 } }
+    #expect(Set(patterns).count == 12)
   }
 
   /// The final states are dropped last, so about the rate of them is zero.

@@ -188,8 +188,14 @@ extension Recipe {
           && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
     }
     let k = keywords
-    for weight in [k.queryWeight, k.documentWeight, k.chunkWeight] {
-      try require((0...1000).contains(weight), "keywords: weights must be 0 to 1000")
+    let weights = [
+      ("keywords", [k.queryWeight, k.documentWeight, k.chunkWeight]),
+      ("refinement", [refinement.queryWeight, refinement.chunkWeight]),
+    ]
+    for (name, weights) in weights {
+      try require(
+        weights.allSatisfy { (0...1000).contains($0) } && weights.contains { $0 > 0 },
+        "\(name): weights must be 0 to 1000 and not all 0")
     }
     try require(k.chunkLength >= 2, "keywords: chunkLength must be at least 2")
     try require(

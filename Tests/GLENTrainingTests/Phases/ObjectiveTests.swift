@@ -81,6 +81,39 @@ import Testing
     #expect(constant.temperature(batch: batch) == 0.5)
   }
 
+  /// Chunks of documents may stand in for queries, also where there is no training query at all.
+  @Test func chunksAreQueriesToo() throws {
+    var recipe = ToyCorpus.recipe
+    (recipe.refinement.queryWeight, recipe.refinement.chunkWeight) = (0, 2)
+    (recipe.keywords.shortestChunkLength, recipe.keywords.chunkLength) = (3, 8)
+    #expect(recipe.keywords.chunkLengths == 3...8)
+    let folder = try TemporaryFolder(
+      ToyCorpus.files.merging(["qrels/train.tsv": "a0\td0\t0\n"]) { $1 })
+    let corpus = try TrainingCorpus(
+      RetrievalDataset(contentsOf: folder.url), tokenizer: WordTokenizer(), recipe: recipe)
+    #expect(corpus.questions.isEmpty)
+    let settings = ToyCorpus.settings()
+    var objective = try RefinementObjective(
+      corpus, recipe: recipe, settings: settings,
+      mask: settings.mask(vocabularySize: 128, on: CPUBackend.shared), key: RandomKey(seed: 1))
+    #expect(try Self.values(&objective, ToyCorpus.model(), batch: 0, key: 1).0[0].isFinite)
+    // 60 examples in batches of 6, as with the 60 questions.
+    #expect(abs(objective.temperature(batch: 10) - 0.36787945) < 1e-6)
+
+    var generator = GLENTensor.SeededGenerator(RandomKey(seed: 2))
+    var lengths: Set<Int> = []
+    for round in 0..<300 {
+      let chunk = corpus.chunk(of: round % 30, lengths: 3...8, using: &generator)
+      lengths.insert(chunk.count)
+      #expect(chunk.last == 1)
+      let (words, pieces) = (Array(chunk.dropLast()), corpus.documents[round % 30])
+      #expect((0...pieces.count - words.count).contains { pieces[$0...].starts(with: words) })
+    }
+    #expect(lengths == Set(3...8))
+    let whole = corpus.chunk(of: 0, lengths: 100...100, using: &generator)
+    #expect(whole == corpus.documents[0] + [1])
+  }
+
   @Test func theTemperatureIsReported() throws {
     var objective = try ToyCorpus.refinement()
     let (losses, _) = try objective.gradients(

@@ -111,7 +111,9 @@ struct RecipeTests {
     "{\"refinement\": {\"tokenDropRate\": 1}}",
     // As large as a number can be: no sum of such weights, no array of such length.
     "{\"keywords\": {\"queryWeight\": 4611686018427387904, \"chunkWeight\": 4611686018427387904}}",
-    "{\"keywords\": {\"documentWeight\": 1e12}}",
+    "{\"keywords\": {\"documentWeight\": 1e12}}", "{\"refinement\": {\"chunkWeight\": 1e12}}",
+    "{\"refinement\": {\"queryWeight\": 0, \"chunkWeight\": 0}}",
+    "{\"keywords\": {\"shortestChunkLength\": 1}}", "{\"keywords\": {\"shortestChunkLength\": 65}}",
   ])
   func rejectsValuesOutOfRange(json: String) throws {
     #expect(try !Self.refusal(json).isEmpty)
@@ -149,6 +151,9 @@ struct RecipeTests {
     #expect((keywords.weightDecay, keywords.schedule) == (1e-4, .linear))
     #expect(recipe.keywords.targetsEnd)
     #expect(recipe.keywords.chunkLength == 64)
+    #expect(recipe.keywords.chunkLengths == 64...64)
+    #expect(!recipe.beginsCopying)
+    #expect((recipe.refinement.queryWeight, recipe.refinement.chunkWeight) == (1, 0))
     let refinement = recipe.refinement.optimization
     #expect((refinement.batchSize, refinement.steps) == (128, 30_000))
     #expect((refinement.learningRate, refinement.decoderLearningRate) == (5e-5, 5e-5))
