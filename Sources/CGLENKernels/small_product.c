@@ -2,8 +2,11 @@
 #include "vector_math.h"
 
 // A product with few rows is bound by reading `b` once. OpenBLAS packs `b` first and loses; here
-// each row of `b` is read in place, four at a time, against up to six rows of `a`, the partial sums
-// held in vector registers.
+// each row of `b` is read in place, four at a time (eight where `a` has one row or two), against up to
+// six rows of `a`, the partial sums held in vector registers. The rows after the current ones are
+// fetched ahead: a row is shorter than a page, too short for the processor to see the stream. On one
+// thread of a busy machine, 3072 x 768, that and the eight rows took one row of `a` from 12.6 to
+// 17.9 GB/s, twelve from 49 to 60 GFLOP/s.
 
 typedef float lane16 __attribute__((vector_size(64)));
 typedef float lane16_unaligned __attribute__((vector_size(64), aligned(4)));
@@ -25,16 +28,19 @@ GLEN_INLINE float total(const lane16 *v) {
 GLEN_INLINE void tile(int a_rows, int b_rows, long inner, const float *a, long a_stride,
                       const float *b, long b_stride, float alpha, float beta, float *out,
                       long out_stride) {
-  lane16 sums[6][4];
+  lane16 sums[6][8];
 #pragma clang loop unroll(full)
   for (int r = 0; r < a_rows; r++)
 #pragma clang loop unroll(full)
     for (int j = 0; j < b_rows; j++) sums[r][j] = (lane16){0};
   long c = 0;
   for (; c + 16 <= inner; c += 16) {
-    lane16 right[4];
+    lane16 right[8];
 #pragma clang loop unroll(full)
-    for (int j = 0; j < b_rows; j++) right[j] = LOAD(b + j * b_stride + c);
+    for (int j = 0; j < b_rows; j++) {
+      right[j] = LOAD(b + j * b_stride + c);
+      __builtin_prefetch(b + (j + b_rows) * b_stride + c);
+    }
 #pragma clang loop unroll(full)
     for (int r = 0; r < a_rows; r++) {
       lane16 left = LOAD(a + r * a_stride + c);
@@ -75,6 +81,14 @@ GLEN_MULTIVERSION void glen_product_transposed(long rows, long inner, const floa
   long groups = (rows + 5) / 6;
   long size = groups ? (rows + groups - 1) / groups : 0;
   long j = first;
+  if (rows <= 2) {
+    for (; j + 8 <= last; j += 8) {
+      for (long row = 0; row < rows; row += size) {
+        long count = rows - row < size ? rows - row : size;
+        GLEN_TILE_ROWS(8)
+      }
+    }
+  }
   for (; j + 4 <= last; j += 4) {
     for (long row = 0; row < rows; row += size) {
       long count = rows - row < size ? rows - row : size;

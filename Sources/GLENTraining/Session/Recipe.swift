@@ -48,10 +48,9 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var chunkWeight = 1
     /// The most tokens of a chunk.
     public var chunkLength = 64
-    /// The fewest tokens of a chunk, 0 for `chunkLength`.
+    /// The fewest tokens of a chunk; 0 makes all chunks as long as the longest.
     ///
-    /// Short chunks stand in for questions, about
-    /// documents too that no training question asks for.
+    /// Short chunks stand in for questions, about documents too that no training question asks for.
     public var shortestChunkLength = 0
     /// The lengths that a chunk may have.
     var chunkLengths: ClosedRange<Int> {
