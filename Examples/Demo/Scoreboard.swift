@@ -80,7 +80,8 @@ struct Scoreboard {
   func printBeamRecall(_ retriever: Retriever) throws {
     let exact = try SplitRanking(depth: 10).rankings(of: queries, by: retriever)
     for width in [10, 100] {
-      let beam = try SplitRanking(depth: 10, mode: .beam(width)).rankings(of: queries, by: retriever)
+      let beam = try SplitRanking(depth: 10, mode: .beam(width)).rankings(
+        of: queries, by: retriever)
       var found = 0
       var wanted = 0
       for (list, truth) in zip(beam, exact) {

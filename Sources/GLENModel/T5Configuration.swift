@@ -71,7 +71,8 @@ public struct T5Configuration: Sendable, Equatable {
     ]
     for (name, value, range) in extents where !range.contains(value) {
       throw .configuration(
-        path: path, reason: "\(name) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
+        path: path,
+        reason: "\(name) is \(value); expected \(range.lowerBound) to \(range.upperBound)")
     }
     // The logarithm of the bucket function needs room between the exact buckets and the last.
     guard relativeMaximumDistance > relativeBuckets / 2 else {

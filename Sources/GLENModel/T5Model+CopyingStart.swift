@@ -55,7 +55,9 @@ extension T5Model {
         }
       }
       var square = 0.0
-      for element in 0..<length { square += result[index(vector, element)] * result[index(vector, element)] }
+      for element in 0..<length {
+        square += result[index(vector, element)] * result[index(vector, element)]
+      }
       let inverse = square > 0 ? 1 / square.squareRoot() : 0
       for element in 0..<length { result[index(vector, element)] *= inverse }
     }

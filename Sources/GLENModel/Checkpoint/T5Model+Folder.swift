@@ -123,7 +123,8 @@ extension T5Configuration {
   private static func text(_ error: DecodingError) -> String {
     switch error {
     case .dataCorrupted(let context): context.debugDescription
-    case .typeMismatch(_, let context), .valueNotFound(_, let context), .keyNotFound(_, let context):
+    case .typeMismatch(_, let context), .valueNotFound(_, let context),
+      .keyNotFound(_, let context):
       context.codingPath.map(\.stringValue).joined(separator: ".") + ": "
         + context.debugDescription
     @unknown default: "\(error)"

@@ -1,5 +1,5 @@
-import GLENIndex
 import Foundation
+import GLENIndex
 
 /// A retrieval dataset in BEIR's layout: documents, queries, and which document answers which query.
 ///

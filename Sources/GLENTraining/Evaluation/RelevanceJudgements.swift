@@ -1,5 +1,5 @@
-import GLENIndex
 import Foundation
+import GLENIndex
 
 /// Which documents are relevant to which queries, and to what degree, by identifier.
 public struct RelevanceJudgements: Sendable, Equatable {

@@ -107,7 +107,8 @@ import Testing
     let (tokens, weights) = try model.identifiers(states, mask: mask)
     let logits = try model.logits(states).values()
     let golden = try expected.integers("corpus_identifiers").values
-    for (index, (got, wanted)) in zip(try tokens.values(), golden).enumerated() where got != wanted {
+    for (index, (got, wanted)) in zip(try tokens.values(), golden).enumerated() where got != wanted
+    {
       // Two best logits this close may change places.
       let (a, b) = (logits[index * size + Int(got)], logits[index * size + Int(wanted)])
       #expect(abs(a - b) < 1e-5, "position \(index): token \(got), not \(wanted)")
@@ -129,7 +130,8 @@ import Testing
       vocabularySize: size)
     let batch = try TokenBatch(parity.sequences("query"), vocabularySize: size)
     let mask = try IdentifierSettings(maskedTokens: settings.masked_token_ids).mask(
-      vocabularySize: size, on: model.backend).values()
+      vocabularySize: size, on: model.backend
+    ).values()
     let logits = try model.logits(model.rollout(batch, steps: n)).values()
     let golden = try expected.integers("ranking_documents")
     let scores = try expected.tensor("ranking_log_probability").values()
@@ -152,7 +154,8 @@ import Testing
           }
           let place = try #require(other, "document \(hit.document) is not in the golden ranking")
           #expect(
-            abs(scores[place] - scores[index]) < 1e-4 && abs(cosines[place] - cosines[index]) < 1e-4,
+            abs(scores[place] - scores[index]) < 1e-4
+              && abs(cosines[place] - cosines[index]) < 1e-4,
             "query \(query): document \(hit.document), not \(golden.values[index])")
         }
       }
