@@ -24,11 +24,15 @@ struct Glen: ParsableCommand {
   static func main() {
     do {
       var command = try parseAsRoot()
-      try command.run()
-    } catch let error where exitCode(for: error) == .failure {
-      // Not the argument parser's own, which has a code for each.
-      Console.error("error: \(Failure.text(of: error))")
-      Foundation.exit(Failure.exitCode(of: error))
+      do {
+        try command.run()
+      } catch let error where exitCode(for: error) != .failure {
+        // The parser's own: wrong usage, and help, which is no error at all.
+        throw error
+      } catch {
+        Console.error("error: \(Failure.text(of: error))")
+        Foundation.exit(Failure.exitCode(of: error))
+      }
     } catch {
       exit(withError: error)
     }

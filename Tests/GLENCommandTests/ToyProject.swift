@@ -48,6 +48,8 @@ enum ToyProject {
   /// The folder with `corpus`, `recipe.json`, `model` and `index`, made once and never changed.
   static let shared = Result {
     let folder = try TemporaryFolder(files)
+    // Nothing ends the life of what is static.
+    atexit { try? FileManager.default.removeItem(at: ToyProject.folder().url) }
     let train = try CommandLineTool.run(
       "train", "--corpus", folder.path("corpus"), "--out", folder.path("model"), "--size", "tiny",
       "--recipe", folder.path("recipe.json"), "--seed", "3")

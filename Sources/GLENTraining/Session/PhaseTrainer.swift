@@ -46,13 +46,6 @@ public struct PhaseTrainer {
     let schedule = LearningRateSchedule(
       warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
     let clock = ContinuousClock()
-    if let name = try model.nameOfNonFiniteParameter() {
-      throw TrainingError.notFinite(phase: objective.name, step: step, what: "weight \(name)")
-    }
-    if step == 0, let validate, o.validationInterval > 0 {
-      // A phase that never does better than what it began with changes nothing.
-      best = (try validate(model), model)
-    }
     var recent: [ContinuousClock.Instant] = [clock.now]
     while step < o.steps {
       if shouldStop() {
@@ -74,6 +67,10 @@ public struct PhaseTrainer {
         throw TrainingError.notFinite(
           phase: objective.name, step: step,
           what: losses.first?.value.isFinite == true ? "gradient" : "loss")
+      }
+      if step == 0, let validate, o.validationInterval > 0 {
+        // A phase that never does better than what it began with changes nothing.
+        best = (try validate(model), model)
       }
       let factor = schedule.factor(at: step)
       let clipping = o.clippingNorm > 0 && norm > o.clippingNorm ? o.clippingNorm / norm : 1

@@ -58,6 +58,9 @@ enum ToyCorpus {
   /// Numbers with which everything takes a second.
   static var recipe: Recipe {
     var recipe = Recipe.small
+    // Whatever the preset's mixture is.
+    (recipe.refinement.queryWeight, recipe.refinement.chunkWeight) = (1, 0)
+    (recipe.keywords.queryWeight, recipe.keywords.chunkWeight) = (1, 1)
     recipe.vocabularySize = 120
     recipe.maximumDocumentLength = 40
     recipe.keywords.tokenDropRate = 0.1
