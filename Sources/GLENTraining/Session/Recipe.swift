@@ -126,13 +126,13 @@ public struct Recipe: Sendable, Codable, Equatable {
       optimization: Optimization(
         steps: 2500, batchSize: 64, learningRate: 2e-3, decoderLearningRate: 2e-3,
         warmupSteps: 50, schedule: .squareRoot, dropout: 0, validationInterval: 500),
-      queryWeight: 2, chunkWeight: 6, chunkLength: 40, shortestChunkLength: 6, tokenDropRate: 0.3,
+      queryWeight: 2, chunkWeight: 8, chunkLength: 48, shortestChunkLength: 6, tokenDropRate: 0.5,
       targetsEnd: false),
     refinement: Refinement(
       optimization: Optimization(
         steps: 80, batchSize: 32, learningRate: 1e-4, decoderLearningRate: 1e-4, dropout: 0,
         validationInterval: 20),
-      negatives: 4, queryWeight: 2, chunkWeight: 4, tokenDropRate: 0.3, documentLength: 64))
+      negatives: 4, queryWeight: 2, chunkWeight: 4, tokenDropRate: 0.5, documentLength: 64))
 
   /// A recipe by name.
   public static func preset(_ name: String) -> Recipe? {
