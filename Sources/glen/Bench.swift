@@ -19,8 +19,11 @@ struct Bench: ParsableCommand {
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
-    guard batch > 0, length > 0, identifierLength > 0, runs > 0 else {
-      throw ValidationError("all numbers must be at least 1")
+    guard (1...4096).contains(batch), (1...4096).contains(length),
+      (1...64).contains(identifierLength), (1...10000).contains(runs)
+    else {
+      throw ValidationError(
+        "--batch and --length must be 1 to 4096, --identifier-length 1 to 64, --runs 1 to 10000")
     }
   }
 

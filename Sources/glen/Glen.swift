@@ -13,7 +13,8 @@ struct Glen: ParsableCommand {
     commandName: "glen",
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
-      Exit codes: 0 success, 64 wrong usage, 65 bad input data, 66 missing input, 70 internal error.
+      Exit codes: 0 success, 64 wrong usage, 65 bad input data, 66 missing input, 70 internal error, 130
+      stopped by Ctrl-C.
       """,
     version: "0.1.0",
     subcommands: [

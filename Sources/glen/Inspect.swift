@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENModel
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -79,14 +80,18 @@ struct Inspect: ParsableCommand {
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Check every byte of an index against its checksums.")
+    abstract: "Check an index's files against their checksums, and its model for broken weights.")
 
   @Argument(help: "An index folder.") var index: String
 
   func run() throws {
     let url = URL(fileURLWithPath: index)
     try IndexFolder.verify(url)
-    _ = try Retriever(opening: url)
+    let model = try Retriever(opening: url).model
+    if let name = try model.generator.model.nameOfNonFiniteParameter() {
+      throw IndexError.damagedFile(
+        path: model.url.path, problem: "the weight \(name) is not a number everywhere")
+    }
     Console.output("\(index) is sound")
   }
 }

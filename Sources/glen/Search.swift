@@ -19,12 +19,21 @@ struct Search: ParsableCommand {
     if questions.isEmpty { throw ValidationError("give at least one question") }
     if top < 1 { throw ValidationError("--top must be at least 1") }
     if beam != nil && exact { throw ValidationError("give --beam or --exact, not both") }
+    if explain && json { throw ValidationError("give --explain or --json, not both") }
     if let beam, beam < 1 { throw ValidationError("--beam must be at least 1") }
   }
 
   func run() throws {
     let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
     let mode = beam.map(SearchMode.beam) ?? .exact
+    for first in stride(from: 0, to: questions.count, by: 64) {
+      try answer(Array(questions[first..<min(first + 64, questions.count)]), retriever, mode)
+    }
+  }
+
+  private func answer(
+    _ questions: [String], _ retriever: Retriever, _ mode: SearchMode
+  ) throws {
     let tokens = questions.map(retriever.model.tokens(ofQuery:))
     for (question, scores) in zip(questions, try retriever.model.generator.scores(of: tokens)) {
       let ranked = try retriever.rank(scores, limit: top, mode: mode)

@@ -31,7 +31,7 @@ struct States: ParsableCommand {
       generator = try IdentifierGenerator(
         model: T5Model(folder: url, warn: Console.error),
         settings: IdentifierSettings(folder: url))
-      let parts = (ids ?? "").split(separator: ",")
+      let parts = (ids ?? "").split(separator: ",", omittingEmptySubsequences: false)
       tokens = parts.compactMap { Int32($0) }
       guard tokens.count == parts.count else { throw ValidationError("--ids has a non-number") }
     }

@@ -35,6 +35,15 @@ struct Train: ParsableCommand {
     guard ["keywords", "refine", "both"].contains(phase) else {
       throw ValidationError("no phase is called \(phase); known: keywords, refine, both")
     }
+    if phase == "refine", initial == nil,
+      !FileManager.default.fileExists(atPath: out + "/glen.json")
+    {
+      throw ValidationError(
+        "--phase refine goes on from a model: give --init, or as --out a folder that phase 1 wrote")
+    }
+    if let identifierLength, !(1...64).contains(identifierLength) {
+      throw ValidationError("--identifier-length must be 1 to 64")
+    }
     guard Recipe.preset(preset) != nil else {
       throw ValidationError("no recipe is called \(preset); known: paper, small")
     }
@@ -46,9 +55,13 @@ struct Train: ParsableCommand {
       resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
     }
     if let identifierLength { resolved.identifierLength = identifierLength }
+    let earlier = URL(fileURLWithPath: out)
     let start: TrainingSession.Start =
       if let initial {
         .folder(URL(fileURLWithPath: initial))
+      } else if phase == "refine" {
+        // Phase 2 goes on from what phase 1 left in the same folder.
+        .folder(earlier)
       } else {
         .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
       }

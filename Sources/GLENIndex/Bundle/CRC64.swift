@@ -43,4 +43,13 @@ enum CRC64 {
     let digits = String(checksum, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
+
+  /// Whether a string is what `text` makes.
+  static func isText(_ string: String) -> Bool {
+    string.utf8.count == 16
+      && string.utf8.allSatisfy {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+      }
+  }
 }

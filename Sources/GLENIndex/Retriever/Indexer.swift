@@ -51,13 +51,18 @@ extension Retriever {
   ///
   /// The model's files are linked where the file system allows it, else copied, into a folder named
   /// by the model's fingerprint; then the index is replaced in one step. Whoever opens the folder
-  /// sees the old index or the new one.
+  /// sees the old index or the new one. Of several savers one waits for the other. Because of the
+  /// links, a model's file must be replaced, as `glen train` does, and never be written in place.
   ///
   /// - Throws: `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
   ///   read; an earlier index is intact.
   public func save(to url: URL) throws {
     let target = Self.modelURL(in: url, fingerprint: model.fingerprint)
-    let madeFolders = try FileSystem.makeFolders(target.path)
+    var madeFolders = try FileSystem.makeFolders(url.path)
+    let lock = try FolderLock(url.path)
+    defer { lock.release() }
+    madeFolders += try FileSystem.makeFolders(target.path)
+    let replaced = (try? IndexFolder.readManifest(in: url.path))?.modelFingerprint
     do {
       if model.url.resolvingSymlinksInPath() != target.resolvingSymlinksInPath() {
         let names = try ModelFolder.fileNames(in: model.url)
@@ -76,9 +81,9 @@ extension Retriever {
       FileSystem.removeFolders(madeFolders)
       throw error
     }
-    for name in FileSystem.names(in: url.path)
-    where name.hasPrefix("model-") && name != target.lastPathComponent {
-      try? FileManager.default.removeItem(at: url.appendingPathComponent(name))
+    // Only what the replaced index had: the folder may hold other things of its owner's.
+    if let replaced, replaced != model.fingerprint, CRC64.isText(replaced) {
+      try? FileManager.default.removeItem(at: Self.modelURL(in: url, fingerprint: replaced))
     }
   }
 

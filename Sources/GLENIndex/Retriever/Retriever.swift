@@ -25,7 +25,23 @@ public struct Retriever: Sendable {
     opening url: URL, on backend: any Backend = CPUBackend.shared,
     warn: (String) -> Void = { _ in }
   ) throws {
-    let contents = try IndexFolder.open(url)
+    var contents = try IndexFolder.open(url)
+    while true {
+      do {
+        try self.init(contents, in: url, on: backend, warn: warn)
+        return
+      } catch {
+        // A save that ended just now may have removed the model that the old manifest names.
+        let newer = try IndexFolder.open(url)
+        guard newer.modelFingerprint != contents.modelFingerprint else { throw error }
+        contents = newer
+      }
+    }
+  }
+
+  private init(
+    _ contents: IndexContents, in url: URL, on backend: any Backend, warn: (String) -> Void
+  ) throws {
     let folder = Self.modelURL(in: url, fingerprint: contents.modelFingerprint)
     guard FileManager.default.fileExists(atPath: folder.path) else {
       throw IndexError.damagedFile(

@@ -83,12 +83,12 @@ public struct IdentifierSettings: Sendable, Codable, Equatable {
       throw .configuration(path: url.path, reason: "is not the JSON of a GLEN model")
     }
     self = settings
-    guard (1...64).contains(identifierLength), (2...65536).contains(maximumQueryLength),
-      (2...65536).contains(maximumDocumentLength)
+    guard (1...64).contains(identifierLength), (2...4096).contains(maximumQueryLength),
+      (2...4096).contains(maximumDocumentLength)
     else {
       throw .configuration(
         path: url.path,
-        reason: "identifier_length must be 1 to 64 and the maximum lengths 2 to 65536")
+        reason: "identifier_length must be 1 to 64 and the maximum lengths 2 to 4096")
     }
   }
 

@@ -11,7 +11,8 @@
 
 /// Writes a file so that its name never shows anything but the old or the whole new contents.
 ///
-/// The bytes go to a temporary file beside it, are flushed to the disk, and then take the name.
+/// The bytes go to a temporary file beside it, are flushed to the disk, and then take the name. A
+/// symbolic link is followed; what is no file (a pipe, a terminal) is written directly.
 public enum AtomicFile {
   /// Writes the parts that `body` hands over, in order.
   ///
@@ -20,20 +21,18 @@ public enum AtomicFile {
   public static func write(
     to url: URL, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
+    let url = url.resolvingSymlinksInPath()
+    var status = stat()
+    if stat(url.path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      try writeDirectly(to: url.path, body)
+      return
+    }
     let temporary = url.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw failure(url.path, "cannot be written") }
     var isOpen = true
     do {
-      try body { bytes in
-        var rest = bytes
-        while let start = rest.baseAddress, !rest.isEmpty {
-          let written = writeBytes(descriptor, start, rest.count)
-          if written < 0 && errno == EINTR { continue }
-          guard written > 0 else { throw failure(url.path, "could not be written") }
-          rest = UnsafeRawBufferPointer(rebasing: rest[written...])
-        }
-      }
+      try body { try append($0, to: descriptor, path: url.path) }
       guard fsync(descriptor) == 0 else { throw failure(url.path, "could not be flushed") }
       isOpen = false
       guard close(descriptor) == 0 else { throw failure(url.path, "could not be closed") }
@@ -56,6 +55,27 @@ public enum AtomicFile {
   /// - Throws: `TensorError.file`.
   public static func write(_ data: Data, to url: URL) throws {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
+  }
+
+  private static func writeDirectly(
+    to path: String, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+  ) throws {
+    let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw failure(path, "cannot be written") }
+    defer { close(descriptor) }
+    try body { try append($0, to: descriptor, path: path) }
+  }
+
+  private static func append(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
+  ) throws {
+    var rest = bytes
+    while let start = rest.baseAddress, !rest.isEmpty {
+      let written = writeBytes(descriptor, start, rest.count)
+      if written < 0 && errno == EINTR { continue }
+      guard written > 0 else { throw failure(path, "could not be written") }
+      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+    }
   }
 
   private static func failure(_ path: String, _ what: String) -> TensorError {

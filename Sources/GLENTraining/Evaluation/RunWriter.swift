@@ -1,4 +1,5 @@
 import Foundation
+import GLENTensor
 
 /// Writes runs in TREC's format: `query Q0 document rank score tag`, ranks from 1.
 ///
@@ -21,28 +22,22 @@ public struct RunWriter: Sendable {
     self.tag = try Self.column(tag, kind: "tag")
   }
 
-  /// Writes a run to a file, which it replaces.
+  /// Writes a run to a file, which it replaces when all of it is written.
   ///
   /// - Throws: `TrainingError` when the file cannot be written, a score is not finite, or an
   ///   identifier is empty or has white space.
   public func write(_ run: Run, to url: URL) throws(TrainingError) {
-    guard FileManager.default.createFile(atPath: url.path, contents: nil) else {
-      throw .unwritableFile(path: url.path, reason: "a refusal to create the file")
-    }
     do {
-      let handle = try FileHandle(forWritingTo: url)
-      defer { try? handle.close() }
-      var buffer = Data()
-      for ranking in run.rankings {
-        buffer.append(contentsOf: try lines(of: ranking).utf8)
-        if buffer.count >= 1 << 20 {
-          try handle.write(contentsOf: buffer)
-          buffer.removeAll(keepingCapacity: true)
+      try AtomicFile.write(to: url) { append in
+        for ranking in run.rankings {
+          var text = try lines(of: ranking)
+          try text.withUTF8 { try append(UnsafeRawBufferPointer($0)) }
         }
       }
-      try handle.write(contentsOf: buffer)
     } catch let error as TrainingError {
       throw error
+    } catch TensorError.file(_, let reason) {
+      throw .unwritableFile(path: url.path, reason: reason)
     } catch {
       throw .unwritableFile(path: url.path, reason: String(describing: error))
     }

@@ -15,6 +15,8 @@ public struct RefinementObjective: TrainingObjective {
   private let settings: IdentifierSettings
   private let mask: Tensor
   private let sources: [Source]
+  /// N_neg, or as many as every query can have in a small corpus.
+  private let negatives: Int
   private var order: EpochOrder
   private var sampler: PrefixNegativeSampler
 
@@ -36,6 +38,8 @@ public struct RefinementObjective: TrainingObjective {
     self.recipe = recipe
     self.settings = settings
     self.mask = mask
+    let positives = corpus.questions.map(\.positives.count).max() ?? 1
+    negatives = min(r.negatives, max(corpus.documents.count - positives, 0))
     order = EpochOrder(count: sources.count, key: key)
     sampler = PrefixNegativeSampler(
       documentCount: corpus.documents.count, identifierLength: settings.identifierLength)
@@ -68,8 +72,6 @@ public struct RefinementObjective: TrainingObjective {
     var queries: [[Int32]] = []
     var documents: [Int] = []
     let limit = r.documentLength > 0 ? r.documentLength : nil
-    // A small corpus may not have N_neg other documents; all queries then get as many as there are.
-    let most = max(corpus.documents.count - (corpus.questions.map(\.positives.count).max() ?? 1), 0)
     for index in 0..<optimization.batchSize {
       let position = batch * optimization.batchSize + index
       let (tokens, positives) = query(sources[order.example(at: position)], using: &generator)
@@ -77,7 +79,7 @@ public struct RefinementObjective: TrainingObjective {
       queries.append(droppingTokens(tokens, rate: r.tokenDropRate, using: &generator))
       documents.append(positive)
       documents += sampler.negatives(
-        for: positive, count: min(r.negatives, most), excluding: Set(positives),
+        for: positive, count: negatives, excluding: Set(positives),
         usesPrefixes: r.usesPrefixNegatives, using: &generator)
     }
     var loss = RefinementLoss()

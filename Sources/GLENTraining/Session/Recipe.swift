@@ -113,11 +113,11 @@ public struct Recipe: Sendable, Codable, Equatable {
     keywords: Keywords(
       optimization: Optimization(
         steps: 3_000_000, batchSize: 32, accumulation: 8, learningRate: 2e-4,
-        decoderLearningRate: 1e-4, clippingNorm: 0)),
+        decoderLearningRate: 1e-4, clippingNorm: 0, validationInterval: 5000)),
     refinement: Refinement(
       optimization: Optimization(
         steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
-        clippingNorm: 0)))
+        clippingNorm: 0, validationInterval: 100)))
 
   /// A small corpus and a small model from random weights, in minutes on a processor.
   public static let small = Recipe(
@@ -172,8 +172,8 @@ extension Recipe {
     }
     try require((1...64).contains(identifierLength), "identifierLength must be 1 to 64")
     try require(
-      (2...65536).contains(maximumQueryLength) && (2...65536).contains(maximumDocumentLength),
-      "the maximum lengths must be 2 to 65536")
+      (2...4096).contains(maximumQueryLength) && (2...4096).contains(maximumDocumentLength),
+      "the maximum lengths must be 2 to 4096")
     try require((16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 or more")
     for (name, o) in [
       ("keywords", keywords.optimization), ("refinement", refinement.optimization),

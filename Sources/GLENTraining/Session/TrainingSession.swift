@@ -55,7 +55,8 @@ public struct TrainingSession {
   /// Trains, and saves the model after each phase.
   ///
   /// The folder then holds `config.json`, `model.safetensors`, `spiece.model`, `glen.json` and
-  /// `recipe.json`; while a phase runs, `checkpoint.safetensors` too.
+  /// `recipe.json`; until the end, `checkpoint.safetensors` and, for a vocabulary of its own,
+  /// `checkpoint.spiece.model` too. An earlier model in the folder stays until a phase has ended.
   ///
   /// - Returns: the saved model.
   /// - Throws: `TrainingError`, `ModelError`, `TensorError`, `TokenizerError`, `CancellationError`.
@@ -92,6 +93,11 @@ public struct TrainingSession {
       throw TrainingError.checkpoint(
         path: url.path, reason: "there is no checkpoint to resume; train without --resume")
     }
+    if phases.contains(.refine) {
+      // What phase 2 cannot use should be known before phase 1, and not after it.
+      _ = try RefinementObjective(
+        corpus, recipe: recipe, settings: settings, mask: mask, key: key)
+    }
     for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
       if let url = resumeURL, try Self.phase(of: url) != phase.rawValue { continue }
@@ -105,6 +111,8 @@ public struct TrainingSession {
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
         try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+        // Whoever is stopped in the next phase before its first checkpoint goes on from here.
+        if phase != phases.last { try trainer.saveCheckpoint(model, objective) }
       case .refine:
         var objective = try RefinementObjective(
           corpus, recipe: recipe, settings: settings, mask: mask, key: key.split(2))
@@ -118,7 +126,9 @@ public struct TrainingSession {
       throw TrainingError.checkpoint(
         path: checkpoint.path, reason: "belongs to a phase that this run does not have")
     }
-    try? FileManager.default.removeItem(at: checkpoint)
+    for url in [checkpoint, Self.vocabularyCheckpoint(in: output)] {
+      try? FileManager.default.removeItem(at: url)
+    }
     return try ModelFolder(opening: output, on: backend)
   }
 
@@ -130,6 +140,10 @@ public struct TrainingSession {
     try trainer.train(&model, &objective)
   }
 
+  private static func vocabularyCheckpoint(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoint.spiece.model")
+  }
+
   private static func phase(of checkpoint: URL) throws -> String? {
     try SafetensorsFile(contentsOf: checkpoint).metadata["phase"]
   }
@@ -139,9 +153,14 @@ public struct TrainingSession {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
-    let tokens = corpus.documents.reduce(0) { $0 + $1.count }
-    return "\(numbers) seed \(seed) documents \(corpus.documents.count) tokens \(tokens) "
-      + "questions \(corpus.questions.count)"
+    // FNV-1a over everything that is trained on.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ values: some Sequence<Int>) {
+      for value in values { hash = (hash ^ UInt64(bitPattern: Int64(value))) &* 0x100_0000_01b3 }
+    }
+    for document in corpus.documents { add(document.map(Int.init) + [-1]) }
+    for question in corpus.questions { add(question.tokens.map(Int.init) + question.positives + [-1]) }
+    return "\(numbers) seed \(seed) data \(hash)"
   }
 
   private func makeFolder(_ url: URL) throws {
@@ -164,7 +183,7 @@ public struct TrainingSession {
       return try SentencePieceTokenizer(
         contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0)
     }
-    let own = output.appendingPathComponent("spiece.model")
+    let own = Self.vocabularyCheckpoint(in: output)
     if resumes, FileManager.default.fileExists(atPath: own.path) {
       return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
     }
@@ -205,6 +224,9 @@ public struct TrainingSession {
     _ model: T5Model, _ settings: IdentifierSettings, _ tokenizer: SentencePieceTokenizer,
     to output: URL
   ) throws {
+    if let name = try model.nameOfNonFiniteParameter() {
+      throw TrainingError.notFinite(phase: "last", step: 0, what: "weight \(name)")
+    }
     try model.save(to: output)
     try AtomicFile.write(
       tokenizer.modelData, to: output.appendingPathComponent("spiece.model"))
