@@ -42,8 +42,7 @@ struct AtomicFileTests {
     let folder = try folder.get()
     let url = folder.file("folder")
     try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
-    #expect(throws: TensorError.file(path: url.path, reason: "cannot be written: Is a directory"))
-    {
+    #expect(throws: TensorError.file(path: url.path, reason: "cannot be written: Is a directory")) {
       try AtomicFile.write(Data([1]), to: url)
     }
     #expect(try folder.names == ["folder"])

@@ -159,7 +159,9 @@ public struct TrainingSession {
       for value in values { hash = (hash ^ UInt64(bitPattern: Int64(value))) &* 0x100_0000_01b3 }
     }
     for document in corpus.documents { add(document.map(Int.init) + [-1]) }
-    for question in corpus.questions { add(question.tokens.map(Int.init) + question.positives + [-1]) }
+    for question in corpus.questions {
+      add(question.tokens.map(Int.init) + question.positives + [-1])
+    }
     return "\(numbers) seed \(seed) data \(hash)"
   }
 

@@ -157,6 +157,54 @@ import Testing
     }
   }
 
+  @Test func savingRemovesNothingOfTheOwners() throws {
+    try withTemporaryFolder { folder in
+      let notes = ["model-notes/a.txt", "model-card.md", "model-0123456789abcdef/mine.txt"]
+      for name in notes {
+        let file = folder.appendingPathComponent(name)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data("mine".utf8).write(to: file)
+      }
+      // Twice, so that there is an index to replace.
+      try ToyModel.retriever(in: folder, seed: 1).save(to: folder)
+      try ToyModel.retriever(in: folder, seed: 2).save(to: folder)
+      for name in notes {
+        let path = folder.appendingPathComponent(name).path
+        #expect(FileManager.default.contents(atPath: path) == Data("mine".utf8), "\(name)")
+      }
+    }
+  }
+
+  /// Readers open the folder while two writers replace each other's index again and again.
+  @Test func readersAndWritersShareAFolder() async throws {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "glen-shared-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let url = folder.appendingPathComponent("index")
+    let first = try ToyModel.retriever(in: folder, seed: 1)
+    let second = try ToyModel.retriever(in: folder, seed: 2)
+    try first.save(to: url)
+    let answers = try [first, second].map { try $0.search("bees and looms", limit: 5) }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for writer in [first, second] {
+        group.addTask { for _ in 0..<20 { try writer.save(to: url) } }
+      }
+      for _ in 0..<2 {
+        group.addTask {
+          for _ in 0..<20 {
+            let found = try Retriever(opening: url).search("bees and looms", limit: 5)
+            #expect(answers.contains(found))
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+    try IndexFolder.verify(url)
+    _ = try Retriever(opening: url)
+  }
+
   @Test func aMissingModelIsNamed() throws {
     try withTemporaryFolder { folder in
       let url = folder.appendingPathComponent("index")

@@ -83,6 +83,15 @@ struct RunTests {
     }
   }
 
+  @Test func aRunThatCannotBeWrittenKeepsTheEarlierFile() throws {
+    let folder = try TemporaryFolder(["run.trec": "earlier"])
+    let url = folder.url.appendingPathComponent("run.trec")
+    let run = try Run([ranking("q", ["a": 1]), ranking("r", ["a b": 1])])
+    #expect(throws: TrainingError.self) { try RunWriter().write(run, to: url) }
+    #expect(try String(contentsOf: url, encoding: .utf8) == "earlier")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["run.trec"])
+  }
+
   @Test func readsByScoreThenByDescendingIdentifier() throws {
     let folder = try TemporaryFolder([
       "run": """

@@ -110,6 +110,39 @@ import Testing
     #expect(try Self.weights(url) == Self.weights(whole))
   }
 
+  /// A run that is stopped leaves the model that the folder had, vocabulary and all.
+  @Test func aStoppedRunKeepsTheEarlierModel() throws {
+    let output = try TemporaryFolder()
+    _ = try Self.session().run(dataset, to: output.url)
+    let before = try Self.files.map {
+      try Data(contentsOf: output.url.appendingPathComponent($0))
+    }
+    var steps = 0
+    var session = Self.session {
+      $0.seed = 9
+      $0.recipe.vocabularySize = 100
+      $0.report = { _ in steps += 1 }
+    }
+    session.shouldStop = { steps >= 3 }
+    #expect(throws: CancellationError.self) { try session.run(dataset, to: output.url) }
+    let after = try Self.files.map {
+      try Data(contentsOf: output.url.appendingPathComponent($0))
+    }
+    #expect(before == after)
+  }
+
+  /// Ended between the phases, before the second one's first checkpoint, a run can be resumed.
+  @Test func aRunEndedBetweenThePhasesIsResumed() throws {
+    struct Killed: Error {}
+    let (whole, killed) = (try TemporaryFolder(), try TemporaryFolder())
+    _ = try Self.session().run(dataset, to: whole.url)
+    let session = Self.session { $0.phaseEnded = { _, _ in throw Killed() } }
+    #expect(throws: Killed.self) { try session.run(dataset, to: killed.url) }
+    _ = try Self.session { $0.resumes = true }.run(dataset, to: killed.url)
+    #expect(try Self.weights(killed.url) == Self.weights(whole.url))
+    #expect(try Self.names(in: killed.url) == Self.files)
+  }
+
   /// The phases may be two runs, and an interrupted second one may be resumed as its own.
   @Test func refinementAloneGoesOnFromAFolder() throws {
     let output = try TemporaryFolder()
