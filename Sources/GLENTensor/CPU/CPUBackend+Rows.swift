@@ -108,6 +108,14 @@ extension CPUBackend {
     _ x: Region, by scale: Region, into y: Region, rows: Int, width: Int, accumulating: Bool
   ) {
     let (x, scale, y) = (x.floats, scale.floats, y.floats)
+    if rows == 1 {
+      // One long row: a whole tensor times a scalar.
+      parallel(width, grain: 1 << 15) {
+        let i = $0.lowerBound
+        glen_row_scale(1, $0.count, scale, x + i, y + i, accumulating ? 1 : 0)
+      }
+      return
+    }
     parallelRows(rows, width: width) {
       let i = $0.lowerBound
       glen_row_scale(
