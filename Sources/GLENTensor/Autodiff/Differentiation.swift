@@ -53,7 +53,7 @@ public func valueWithPullback<Model: ParameterContainer>(
     isSpent = true
     try tape.run(table)
     var gradients = Gradients()
-    for (number, name) in names.enumerated() { gradients[name] = try table.take(number) }
+    for (number, name) in names.enumerated() { gradients[name] = table.take(number) }
     return gradients
   }
   return (outputs.map(\.detached), pullback)

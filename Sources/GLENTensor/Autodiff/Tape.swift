@@ -52,7 +52,7 @@ final class Tape: Sendable {
   func run(_ gradients: GradientTable) throws(TensorError) {
     gradients.grow(to: state.withLock { $0.nodeCount })
     while let record = state.withLock({ $0.records.popLast() }) {
-      guard let gradient = try gradients.take(record.output) else { continue }
+      guard let gradient = gradients.take(record.output) else { continue }
       try record.pullback(gradients, gradient)
     }
   }
@@ -61,19 +61,6 @@ final class Tape: Sendable {
 /// Gradients by node number, while a tape runs.
 final class GradientTable {
   private var slots: [Tensor?] = []
-  /// Products that wait to be added to a gradient together.
-  private var products: [Int: [Product]] = [:]
-
-  /// One term scale dyᵀ x of a weight's gradient; dy is `[..., outputs]`, x `[..., inputs]`.
-  private struct Product {
-    let dy: Tensor
-    let x: Tensor
-    let scale: Float
-  }
-
-  /// Up to this many rows a product costs less than the pass over the weight's gradient that adds
-  /// it. A rollout uses every weight of the decoder in each step, with one row a sequence.
-  private static let fewRows = 128
 
   /// Makes room for all nodes.
   func grow(to count: Int) {
@@ -81,8 +68,7 @@ final class GradientTable {
   }
 
   /// Hands over a gradient; the table forgets it.
-  func take(_ number: Int) throws(TensorError) -> Tensor? {
-    try addProducts(to: number)
+  func take(_ number: Int) -> Tensor? {
     defer { slots[number] = nil }
     return slots[number]
   }
@@ -92,7 +78,6 @@ final class GradientTable {
   /// The first one is taken over without a copy.
   func add(_ gradient: Tensor, to input: Input) throws(TensorError) {
     guard let number = input.number else { return }
-    try addProducts(to: number)
     if slots[number] == nil {
       slots[number] = Tensor(shape: input.shape, storage: gradient.storage)
       return
@@ -108,7 +93,6 @@ final class GradientTable {
     for input: Input, on backend: any Backend
   ) throws(TensorError) -> (region: Region, accumulating: Bool)? {
     guard let number = input.number else { return nil }
-    try addProducts(to: number)
     if slots[number] == nil {
       let fresh = try Tensor(unset: input.shape, on: backend)
       slots[number] = fresh
@@ -116,61 +100,6 @@ final class GradientTable {
     }
     try slots[number]?.makeUnique()
     return slots[number].map { ($0.region, true) }
-  }
-
-  /// Adds scale dyᵀ x to the gradient of a weight `[outputs, inputs]`.
-  ///
-  /// Products of few rows are kept, and multiplied as one when somebody asks for the gradient.
-  func addProduct(
-    _ dy: Tensor, _ x: Tensor, scale: Float, to input: Input
-  ) throws(TensorError) {
-    guard let number = input.number else { return }
-    let product = Product(dy: dy, x: x, scale: scale)
-    if dy.rows <= Self.fewRows {
-      products[number, default: []].append(product)
-    } else if let (region, accumulating) = try destination(for: input, on: dy.backend) {
-      Self.multiply([product], into: region, accumulating: accumulating)
-    }
-  }
-
-  private func addProducts(to number: Int) throws(TensorError) {
-    guard let waiting = products.removeValue(forKey: number), let first = waiting.first else {
-      return
-    }
-    let input = Input(number: number, shape: [first.dy.width, first.x.width])
-    guard let (region, accumulating) = try destination(for: input, on: first.dy.backend) else {
-      return
-    }
-    if waiting.count == 1 || waiting.contains(where: { $0.scale != first.scale }) {
-      Self.multiply(waiting, into: region, accumulating: accumulating)
-      return
-    }
-    let joined = Product(
-      dy: try Self.joined(waiting.map(\.dy)), x: try Self.joined(waiting.map(\.x)),
-      scale: first.scale)
-    Self.multiply([joined], into: region, accumulating: accumulating)
-  }
-
-  private static func multiply(_ products: [Product], into region: Region, accumulating: Bool) {
-    for (index, product) in products.enumerated() {
-      let (dy, x) = (product.dy, product.x)
-      dy.backend.matrixProduct(
-        MatrixProduct(
-          m: dy.width, n: x.width, k: dy.rows, a: dy.region, b: x.region, c: region,
-          transposeA: true, alpha: product.scale, beta: accumulating || index > 0 ? 1 : 0))
-    }
-  }
-
-  /// The rows of several matrices, one after the other.
-  private static func joined(_ parts: [Tensor]) throws(TensorError) -> Tensor {
-    let rows = parts.reduce(0) { $0 + $1.rows }
-    let whole = try Tensor(unset: [rows, parts[0].width], on: parts[0].backend)
-    var count = 0
-    for part in parts {
-      part.backend.copy(part.region, to: whole.region.advanced(by: count), count: part.count)
-      count += part.count
-    }
-    return whole
   }
 
   /// As `destination`, for operations that can only add: a fresh gradient begins as zeros.
@@ -189,11 +118,7 @@ struct Input: Sendable {
   let shape: [Int]
 
   init(_ tensor: Tensor) {
-    self.init(number: tensor.node?.number, shape: tensor.shape)
-  }
-
-  init(number: Int?, shape: [Int]) {
-    self.number = number
-    self.shape = shape
+    number = tensor.node?.number
+    shape = tensor.shape
   }
 }

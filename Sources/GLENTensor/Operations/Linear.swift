@@ -35,7 +35,12 @@ public func linear(
           m: rows, n: inputs, k: outputs, a: dy.region, b: weight.region, c: dx, alpha: scale,
           beta: accumulating ? 1 : 0))
     }
-    try gradients.addProduct(dy, x, scale: scale, to: weightInput)
+    if let (dWeight, accumulating) = try gradients.destination(for: weightInput, on: backend) {
+      backend.matrixProduct(
+        MatrixProduct(
+          m: outputs, n: inputs, k: rows, a: dy.region, b: x.region, c: dWeight, transposeA: true,
+          alpha: scale, beta: accumulating ? 1 : 0))
+    }
     if let residualInput { try gradients.add(dy, to: residualInput) }
   }
 }
