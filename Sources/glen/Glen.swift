@@ -18,7 +18,8 @@ struct Glen: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self, States.self,
+      Train.self, Pretrain.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self,
+      States.self,
       Bench.self,
     ])
 

@@ -26,18 +26,19 @@ struct T5CrossAttention: Sendable {
   ///   - encoded: the encoder's states, `[encoder length, width]`.
   ///   - offsets: where each sequence's states begin.
   ///   - steps: how many steps will attend.
+  ///   - readsStates: which way to take; the cheaper one if nil.
   /// - Throws: `TensorError`.
   init(
-    _ weights: [T5Attention], heads: Int, encoded: Tensor, offsets: SequenceOffsets, steps: Int
+    _ weights: [T5Attention], heads: Int, encoded: Tensor, offsets: SequenceOffsets, steps: Int,
+    readsStates: Bool? = nil
   ) throws {
     self.weights = weights
     self.heads = heads
     self.offsets = offsets
-    if let inner = weights.first?.key.shape[0],
-      Self.readsStates(
-        tokens: offsets.totalLength, sequences: offsets.count, steps: steps, heads: heads,
-        inner: inner, width: encoded.width)
-    {
+    let isCheaper = Self.readsStates(
+      tokens: offsets.totalLength, sequences: offsets.count, steps: steps, heads: heads,
+      inner: weights.first?.key.shape[0] ?? 0, width: encoded.width)
+    if readsStates ?? isCheaper {
       memory = .states(
         // A node of its own, so that both gradients are added in place.
         keys: encoded, values: try encoded.reshaped(to: encoded.shape),

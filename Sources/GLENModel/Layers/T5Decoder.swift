@@ -39,6 +39,48 @@ public struct T5Decoder: Sendable {
   }
 }
 
+extension T5Decoder {
+  /// The final states of packed target embeddings, all positions at once: each sees those before it,
+  /// and its own sequence's encoder states.
+  ///
+  /// - Parameters:
+  ///   - embeddings: the embeddings of each target, shifted right by the start token,
+  ///     `[target length, width]`.
+  ///   - encoded: the encoder's states, `[encoder length, width]`.
+  /// - Returns: `[target length, width]`, after the final norm and unscaled.
+  /// - Throws: `TensorError`.
+  func callAsFunction(
+    _ embeddings: Tensor, offsets: SequenceOffsets, encoded: Tensor,
+    encodedOffsets: SequenceOffsets, _ c: T5Configuration, dropout: Dropout
+  ) throws -> Tensor {
+    let bias = try RelativePositionBias(
+      table: positionBias, length: offsets.longest, isBidirectional: false,
+      maximumDistance: c.relativeMaximumDistance)
+    var x = try dropout.split(0)(embeddings)
+    for (index, block) in blocks.enumerated() {
+      let place = dropout.split(index + 2)
+      var normed = try rmsNorm(x, weight: block.selfNorm, epsilon: c.normEpsilon)
+      var mixed = try attention(
+        queries: linear(normed, block.selfAttention.query),
+        keys: linear(normed, block.selfAttention.key),
+        values: linear(normed, block.selfAttention.value), heads: c.heads, queryOffsets: offsets,
+        keyOffsets: offsets, bias: bias, isCausal: true, dropout: (dropout.rate, place.split(0).key)
+      )
+      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
+      normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
+      mixed = try attention(
+        queries: linear(normed, block.crossAttention.query),
+        keys: linear(encoded, block.crossAttention.key),
+        values: linear(encoded, block.crossAttention.value), heads: c.heads, queryOffsets: offsets,
+        keyOffsets: encodedOffsets, dropout: (dropout.rate, place.split(2).key))
+      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
+      normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)
+      x = try block.feedForward(normed, adding: x, dropout: place.split(4))
+    }
+    return try dropout.split(1)(rmsNorm(x, weight: finalNorm, epsilon: c.normEpsilon))
+  }
+}
+
 /// A decoder in the middle of a batch: the keys and values of the steps so far, and what the steps
 /// attend to of the encoder's states.
 ///
