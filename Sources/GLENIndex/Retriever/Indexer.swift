@@ -38,6 +38,28 @@ public struct Indexer: Sendable {
     }
     let (tokens, weights) = try model.generator.identifiers(
       of: documents.map(model.tokens(of:)), progress: progress)
+    return try retriever(catalog, tokens, weights)
+  }
+
+  /// Indexes documents whose identifiers are already there, such as those of the paper's authors.
+  ///
+  /// - Parameters:
+  ///   - documents: their ids must differ.
+  ///   - tokens: the documents' identifiers by this model, `[documents, n]` in row-major order.
+  ///   - weights: the documents' own logits at those tokens, laid out in the same way.
+  /// - Throws: `IndexError.invalidDocuments` for two documents of one id;
+  ///   `IndexError.invalidIdentifiers` for tokens or weights that do not fit model or documents.
+  public func index(
+    _ documents: [Document], tokens: [Int32], weights: [Float]
+  ) throws -> Retriever {
+    try retriever(
+      DocumentCatalog(identifiers: documents.map(\.id), titles: documents.map(\.title)), tokens,
+      weights)
+  }
+
+  private func retriever(
+    _ catalog: DocumentCatalog, _ tokens: [Int32], _ weights: [Float]
+  ) throws -> Retriever {
     let table = try IdentifierTable(
       identifiers: tokens, weights: weights,
       identifierLength: model.settings.identifierLength,
