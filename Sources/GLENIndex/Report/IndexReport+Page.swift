@@ -55,11 +55,12 @@ extension IndexReport {
 
   private var sizesSection: String {
     let bars = bucketSizes.map { size in
-      let range =
-        size.smallest == 1
-        ? "1" : "\(Page.grouped(size.smallest))–\(Page.grouped(min(size.largest, largestBucket)))"
+      let largest = min(size.largest, largestBucket)
       return Page.Bar(
-        label: size.smallest == largestBucket ? Page.grouped(size.smallest) : range,
+        label: size.smallest == 1
+          ? "alone"
+          : "\(Page.grouped(size.smallest))"
+            + (largest > size.smallest ? "–\(Page.grouped(largest))" : ""),
         value: size.documents,
         note:
           "\(Page.percent(share(size.documents))) · \(Page.count(size.identifiers, "identifier"))"
@@ -100,7 +101,7 @@ extension IndexReport {
       }
       let more = bucket.documents - bucket.examples.count
       return """
-        <article><h3>\(bucket.identifier.map { "<b>\(Page.word($0))</b>" }.joined(separator: " "))
+        <article><h3>\(bucket.identifier.map { "<b>\(Page.escaped(Page.bare($0)))</b>" }.joined(separator: " "))
         <span>\(Page.count(bucket.documents, "document"))</span></h3>
         <ul>\(names.joined())\(more > 0 ? "<li class=\"more\">and \(Page.grouped(more)) more</li>" : "")</ul>
         </article>

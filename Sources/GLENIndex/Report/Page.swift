@@ -1,6 +1,8 @@
 import Foundation
 
-/// The parts of the report's page. Whatever is text comes out escaped.
+/// The parts of the report's page.
+///
+/// Whatever is text comes out escaped.
 enum Page {
   /// A bar of a chart: its length is in proportion to the value.
   struct Bar {
@@ -72,44 +74,42 @@ enum Page {
     let inner = TreeMap.Box(
       x: box.x + gap, y: box.y + gap, width: box.width - 2 * gap, height: box.height - 2 * gap)
     guard inner.width > 1, inner.height > 1 else { return "" }
-    let text = branch.piece.map(word) ?? "+\(grouped(branch.tokens))"
+    let text = branch.piece.map(bare) ?? "+\(grouped(branch.tokens))"
     var result = """
       <rect class="\(isNested ? "in" : "out")" x="\(decimal(inner.x))" y="\(decimal(inner.y))" \
       width="\(decimal(inner.width))" height="\(decimal(inner.height))" rx="\(isNested ? 2 : 4)">\
-      <title>\(text): \(escaped(count(branch.documents, "document")))</title></rect>
+      <title>\(escaped(text)): \(escaped(count(branch.documents, "document")))</title></rect>
       """
-    let size = isNested ? 11.0 : 13.0
-    let head = label(text, branch, in: inner, size: size, isBold: !isNested)
+    let head = label(text, in: inner, isNested: isNested)
     result += head
-    let used = head.isEmpty ? 2.0 : size + 7
+    // Words without the word that comes before them would mislead.
+    guard !isNested, !head.isEmpty, branch.branches.count > 1 else { return result }
     let rest = TreeMap.Box(
-      x: inner.x + 2, y: inner.y + used, width: inner.width - 4, height: inner.height - used - 2)
-    if !isNested, branch.branches.count > 1, rest.width > 24, rest.height > 16 {
-      let boxes = TreeMap.boxes(of: branch.branches.map { Double($0.documents) }, in: rest)
-      result += zip(branch.branches, boxes).map { field($0, $1, isNested: true) }.joined()
-    }
-    return result
+      x: inner.x + 2, y: inner.y + 20, width: inner.width - 4, height: inner.height - 22)
+    guard rest.width > 24, rest.height > 16 else { return result }
+    let boxes = TreeMap.boxes(of: branch.branches.map { Double($0.documents) }, in: rest)
+    return result + zip(branch.branches, boxes).map { field($0, $1, isNested: true) }.joined()
   }
 
-  /// The text in the corner of a field, if it fits there.
-  private static func label(
-    _ text: String, _ branch: IndexReport.Branch, in box: TreeMap.Box, size: Double, isBold: Bool
-  ) -> String {
+  /// The text in the corner of a field, or as much of its beginning as fits.
+  private static func label(_ text: String, in box: TreeMap.Box, isNested: Bool) -> String {
     // An average letter is a little over half as wide as it is high.
-    let width = Double((branch.piece ?? text).count) * size * (isBold ? 0.62 : 0.56) + 8
-    guard width <= box.width, size + 4 <= box.height else { return "" }
+    let (size, letter) = isNested ? (11.0, 6.7) : (13.0, 8.4)
+    let room = Int((box.width - 8) / letter)
+    guard room >= min(text.count, 4), size + 4 <= box.height else { return "" }
+    let shown = text.count <= room ? text : text.prefix(room - 1) + "…"
     return """
-      <text class="\(isBold ? "bold" : "plain")" x="\(decimal(box.x + 5))" \
-      y="\(decimal(box.y + size + 1))">\(text)</text>
+      <text class="\(isNested ? "plain" : "bold")" x="\(decimal(box.x + 5))" \
+      y="\(decimal(box.y + size + 1))">\(escaped(shown))</text>
       """
   }
 
   // MARK: Texts and numbers
 
-  /// A piece as a word, escaped: the space before it is left out, a space alone is shown as it is.
-  static func word(_ piece: String) -> String {
+  /// A piece without the space before it; a space alone stays as it is.
+  static func bare(_ piece: String) -> String {
     let word = piece.hasPrefix("\u{2581}") ? String(piece.dropFirst()) : piece
-    return escaped(word.isEmpty ? piece : word)
+    return word.isEmpty ? piece : word
   }
 
   /// A text that means nothing but itself in HTML; control characters become spaces.
