@@ -8,7 +8,7 @@ public enum Hybrid: Sendable, Hashable {
   /// `weight` of the identifier's score and `1 - weight` of the keywords' score.
   ///
   /// Both are brought to 0...1 over the candidates first: log-probabilities by the smallest and the
-  /// largest of them, BM25's scores by 0 and the largest. The weight is in 0...1.
+  /// largest of them, BM25's scores by 0 and the largest. A weight outside 0...1 counts as the nearest one inside.
   case interpolated(Float)
 }
 
@@ -98,7 +98,8 @@ public struct HybridCandidates: Sendable {
     case .reciprocalRank:
       func share(_ place: Int?) -> Double { place.map { 1 / Double(60 + $0) } ?? 0 }
       return { Float(share($0.place) + share($0.keywordPlace)) }
-    case .interpolated(let weight):
+    case .interpolated(let given):
+      let weight = given > 0 ? min(given, 1) : 0
       // A masked token makes a score -infinity: such a document is as bad as the worst other one.
       let finite = candidates.lazy.map(\.ranked.score).filter(\.isFinite)
       let (smallest, largest) = (finite.min() ?? 0, finite.max() ?? 0)

@@ -25,6 +25,8 @@ public struct KeywordSearch: Sendable {
   private let k1: Float
   private let b: Float
   private let averageLength: Float
+  /// What the length of a document makes of the formula, for the lengths that texts usually have.
+  private let lengthFactors: [Float]
 
   /// A search over segments.
   ///
@@ -40,7 +42,19 @@ public struct KeywordSearch: Sendable {
     documentCount = segments.reduce(0) { $0 + $1.documentCount }
     // In Double: headers may lie, and their sum could overflow.
     let total = segments.reduce(0.0) { $0 + Double($1.totalLength) }
-    averageLength = Float(total) / Float(max(1, documentCount))
+    // Documents without pieces have no average length that matters; 0 would make scores of NaN.
+    let averageLength = total > 0 ? Float(total) / Float(max(1, documentCount)) : 1
+    self.averageLength = averageLength
+    lengthFactors = (0..<1024).map {
+      Self.lengthFactor(UInt32($0), average: averageLength, k1: k1, b: b)
+    }
+  }
+
+  @inline(__always)
+  private static func lengthFactor(
+    _ length: UInt32, average: Float, k1: Float, b: Float
+  ) -> Float {
+    k1 * (1 - b + b * Float(length) / average)
   }
 
   /// The score of every document for a query.
@@ -88,13 +102,19 @@ public struct KeywordSearch: Sendable {
     _ segment: KeywordIndex, _ place: Int, _ weight: Float,
     to scores: UnsafeMutableBufferPointer<Float>
   ) {
-    withExtendedLifetime(segment) {
-      let lengths = segment.lengths
-      var postings = segment.postings(at: place)
-      while let (document, count) = postings.next() {
-        let frequency = Float(count)
-        let lengthFactor = k1 * (1 - b + b * Float(lengths[document]) / averageLength)
-        scores[document] += weight * frequency / (frequency + lengthFactor)
+    let lengths = segment.lengths
+    var postings = segment.postings(at: place)
+    lengthFactors.withUnsafeBufferPointer { factors in
+      withExtendedLifetime(segment) {
+        while let (document, count) = postings.next() {
+          let frequency = Float(count)
+          let length = lengths[document]
+          let factor =
+            Int(length) < factors.count
+            ? factors[Int(length)]
+            : Self.lengthFactor(length, average: averageLength, k1: k1, b: b)
+          scores[document] += weight * frequency / (frequency + factor)
+        }
       }
     }
   }

@@ -95,6 +95,12 @@ struct HybridTests {
     #expect(own == candidates.ranked.map(\.document))
     let keywords = candidates.fused(.interpolated(0), limit: candidates.keywords.count)
     #expect(keywords.map(\.keywordScore) == candidates.keywords.map(\.score))
+    #expect(
+      candidates.fused(.interpolated(7), limit: 30) == candidates.fused(.interpolated(1), limit: 30)
+    )
+    #expect(
+      candidates.fused(.interpolated(.nan), limit: 30)
+        == candidates.fused(.interpolated(-1), limit: 30))
   }
 
   @Test("Nothing in common with the query leaves GLEN's ranking as it is")

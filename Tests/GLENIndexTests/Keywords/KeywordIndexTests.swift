@@ -1,3 +1,4 @@
+import Foundation
 import GLENText
 import Testing
 
@@ -133,7 +134,9 @@ struct KeywordIndexTests {
     let sound = Self.bytes(of: try KeywordIndex(documents: Self.documents(40, seed: 3)))
     var generator = SeededGenerator(seed: 4)
     var opened = 0
-    for _ in 0..<3000 {
+    // `GLEN_FUZZ=200000` looks longer.
+    let count = ProcessInfo.processInfo.environment["GLEN_FUZZ"].flatMap { Int($0) } ?? 3000
+    for _ in 0..<count {
       var bytes = sound
       for _ in 0..<Int.random(in: 1...8, using: &generator) {
         // Half of the changes to the header and the sections behind it, half anywhere.
