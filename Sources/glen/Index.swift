@@ -10,6 +10,8 @@ struct Index: ParsableCommand {
   @Option(help: "A model folder that `glen train` wrote.") var model: String
   @Option(help: "A BEIR folder, or a corpus.jsonl.") var corpus: String
   @Option(help: "The folder for the index.") var out: String
+  @Option(help: "How weights are stored: float32, or float16 in half the space.")
+  var weights = WeightFormat.float32
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
   func run() throws {
@@ -18,7 +20,7 @@ struct Index: ParsableCommand {
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()
     let begin = clock.now
-    let retriever = try Indexer(model: folder).index(documents) { done in
+    let retriever = try Indexer(model: folder, weightFormat: weights).index(documents) { done in
       Console.status("\(done) of \(documents.count) documents")
     }
     Console.status("")
@@ -26,8 +28,10 @@ struct Index: ParsableCommand {
     let seconds = (clock.now - begin) / .seconds(1)
     Console.error(
       """
-      \(documents.count) documents, \(retriever.table.identifierCount) identifiers, \
+      \(documents.count) documents, \(IdentifierTrie(retriever.snapshot.tables).count(of: [])) identifiers, \
       \(String(format: "%.1f", seconds)) s; the index is in \(out)
       """)
   }
 }
+
+extension WeightFormat: ExpressibleByArgument {}

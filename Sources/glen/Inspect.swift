@@ -34,13 +34,11 @@ struct Inspect: ParsableCommand {
     }
   }
 
-  private func listDocuments(_ contents: IndexContents) throws {
-    let table = contents.table
-    for document in 0..<table.documentCount {
+  private func listDocuments(_ index: IndexSnapshot) throws {
+    for document in 0..<index.documentCount where index.isLiving(document) {
       let row = Row(
-        id: contents.documents.identifier(ofDocument: document),
-        tokens: table.tokens(ofIdentifier: table.identifier(ofDocument: document)),
-        weights: table.weights(ofDocument: document))
+        id: index.id(ofDocument: document), tokens: index.tables.tokens(ofDocument: document),
+        weights: index.tables.weights(ofDocument: document))
       if json {
         try Console.json(row)
       } else {
@@ -64,16 +62,17 @@ struct Inspect: ParsableCommand {
     var tokensByStep: [Int]
     var model: String
 
-    init(_ contents: IndexContents) {
-      let table = contents.table
-      let sizes = (0..<table.identifierCount).map { table.documents(ofIdentifier: $0).count }
-      documents = table.documentCount
-      identifiers = table.identifierCount
-      identifierLength = table.identifierLength
+    init(_ index: IndexSnapshot) {
+      let sizes = IdentifierTrie(index.tables).bucketSizes()
+      documents = index.livingCount
+      identifiers = sizes.count
+      identifierLength = index.identifierLength
       documentsAlone = sizes.count { $0 == 1 }
       largestBucket = sizes.max() ?? 0
-      tokensByStep = (0..<table.identifierLength).map { table.tokens(atStep: $0).count }
-      model = contents.modelFingerprint
+      tokensByStep = (0..<index.identifierLength).map { step in
+        Set(index.tables.tables.flatMap { $0.tokens(atStep: step) }).count
+      }
+      model = index.modelFingerprint
     }
   }
 }

@@ -7,10 +7,13 @@ import GLENText
 public struct Indexer: Sendable {
   /// The model that reads documents.
   public let model: ModelFolder
+  /// How the documents' weights are stored.
+  public var weightFormat: WeightFormat
 
   /// An indexer with a model.
-  public init(model: ModelFolder) {
+  public init(model: ModelFolder, weightFormat: WeightFormat = .float32) {
     self.model = model
+    self.weightFormat = weightFormat
   }
 
   /// Indexes documents in memory.
@@ -29,8 +32,26 @@ public struct Indexer: Sendable {
       throw IndexError.invalidDocuments(
         "index: there are no documents; expected at least one")
     }
-    let catalog = try DocumentCatalog(
-      identifiers: documents.map(\.id), titles: documents.map(\.title))
+    let size = model.generator.model.configuration.vocabularySize
+    let length = model.settings.identifierLength
+    let segment = try IndexSegment(
+      records(of: documents, progress: progress), identifierLength: length, vocabularySize: size,
+      weightFormat: weightFormat)
+    return try Retriever(
+      model: model,
+      snapshot: IndexSnapshot(
+        [segment], identifierLength: length, vocabularySize: size,
+        modelFingerprint: model.fingerprint))
+  }
+
+  /// The documents with the identifiers and weights that the model gives them.
+  ///
+  /// - Throws: as `index`.
+  func records(
+    of documents: [Document], progress: (Int) -> Void = { _ in }
+  ) throws -> DocumentRecords {
+    // Names first: the model's work on two documents of one name would be lost.
+    _ = try DocumentCatalog(identifiers: documents.map(\.id))
     if let name = try model.generator.model.nameOfNonFiniteParameter() {
       throw IndexError.invalidIdentifiers(
         "index: the model's tensor \(name) holds something that is not a finite number; expected "
@@ -38,11 +59,15 @@ public struct Indexer: Sendable {
     }
     let (tokens, weights) = try model.generator.identifiers(
       of: documents.map(model.tokens(of:)), progress: progress)
-    let table = try IdentifierTable(
-      identifiers: tokens, weights: weights,
-      identifierLength: model.settings.identifierLength,
-      vocabularySize: model.generator.model.configuration.vocabularySize)
-    return try Retriever(model: model, table: table, documents: catalog)
+    let n = model.settings.identifierLength
+    var records = DocumentRecords()
+    for (place, document) in documents.enumerated() {
+      let own = place * n..<(place + 1) * n
+      records.append(
+        id: document.id, title: document.title, metadata: document.metadata, tokens: tokens[own],
+        weights: weights[own])
+    }
+    return records
   }
 }
 
@@ -70,8 +95,7 @@ extension Retriever {
           try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
         }
       }
-      try IndexFolder.write(
-        table, documents: documents, modelFingerprint: model.fingerprint, to: url)
+      _ = try IndexFolder.commit(snapshot, in: url.path, madeFolders: madeFolders)
     } catch {
       if madeFolders.contains(target.path) {
         for name in FileSystem.names(in: target.path) where name != "." && name != ".." {
