@@ -7,8 +7,9 @@ struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Rank the questions of a split and print Recall, MRR, nDCG and AP.",
     discussion: """
-      With --hybrid the index's ranking is fused with BM25 over the model's pieces of the corpus, \
-      and the table shows both alone, too. `rrf` is reciprocal rank fusion; `interpolate` adds the \
+      With --hybrid the index's ranking is fused with BM25 over the model's pieces, and the table \
+      shows both alone, too. Keywords are the index's own (`glen index --keywords`), or else are \
+      made of the corpus. `rrf` is reciprocal rank fusion; `interpolate` adds the \
       two scores, with --weight, or with the weight that ranks the split --tune best.
 
       With --shuffles N documents of equal score are shuffled N times: the mean of the metrics, and \
@@ -110,7 +111,7 @@ struct Evaluate: ParsableCommand {
   private func fuse(
     _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset
   ) throws -> [Row] {
-    let keywords = KeywordSearch([try Self.keywords(of: dataset, for: retriever)])
+    let keywords = try retriever.snapshot.keywords ?? Self.keywords(of: dataset, for: retriever)
     func search(_ questions: [Query]) throws -> HybridRanking {
       defer { Console.status("") }
       return try HybridRanking(
@@ -134,14 +135,15 @@ struct Evaluate: ParsableCommand {
     ]
   }
 
-  /// The keywords of the documents of an index, with the index's numbers.
+  /// The keywords of an index that keeps none, from the corpus and with the index's numbers.
   private static func keywords(
     of dataset: RetrievalDataset, for retriever: Retriever
-  ) throws -> KeywordIndex {
-    let names = retriever.documents
-    return try KeywordIndex(
-      documents: (0..<names.count).map { document in
-        let name = names.identifier(ofDocument: document)
+  ) throws -> KeywordSearch {
+    let snapshot = retriever.snapshot
+    let keywords = try KeywordIndex(
+      documents: (0..<snapshot.documentCount).map { document in
+        guard snapshot.isLiving(document) else { return [] }
+        let name = snapshot.id(ofDocument: document)
         guard let place = dataset.documentPosition(of: name) else {
           throw TrainingError.trainingData(
             reason: "the index's document '\(name)' is not in the corpus; expected the corpus that "
@@ -149,6 +151,7 @@ struct Evaluate: ParsableCommand {
         }
         return retriever.model.keywords(of: dataset.documents[place].fullText)
       })
+    return KeywordSearch([keywords])
   }
 
   /// What `--json` prints with `--shuffles`: the report with one more key.

@@ -16,6 +16,9 @@ struct Index: ParsableCommand {
   @Option(help: "A BEIR folder, or a corpus.jsonl.") var corpus: String
   @Option(help: "The folder for the index.") var out: String
   @Option(help: "A file of identifiers to take instead of the model's.") var identifiers: String?
+  @Flag(help: "Keep the documents' keywords too, for hybrid search.") var keywords = false
+  @Option(help: "How weights are stored: float32, or float16 in half the space.")
+  var weights = WeightFormat.float32
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
   func run() throws {
@@ -24,12 +27,14 @@ struct Index: ParsableCommand {
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()
     let begin = clock.now
-    let retriever = try index(documents, Indexer(model: folder))
+    var indexer = Indexer(model: folder, weightFormat: weights)
+    indexer.keepsKeywords = keywords
+    let retriever = try index(documents, indexer)
     try retriever.save(to: URL(fileURLWithPath: out))
     let seconds = (clock.now - begin) / .seconds(1)
     Console.error(
       """
-      \(documents.count) documents, \(retriever.table.identifierCount) identifiers, \
+      \(documents.count) documents, \(IdentifierTrie(retriever.snapshot.tables).count(of: [])) identifiers, \
       \(String(format: "%.1f", seconds)) s; the index is in \(out)
       """)
   }
@@ -47,3 +52,5 @@ struct Index: ParsableCommand {
     }
   }
 }
+
+extension WeightFormat: ExpressibleByArgument {}

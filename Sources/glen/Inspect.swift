@@ -26,8 +26,8 @@ struct Inspect: ParsableCommand {
     }
     if let tsv {
       try IdentifierFile.write(
-        contents.table, documents: contents.documents,
-        tokenizer: try Retriever(opening: url).model.tokenizer, to: URL(fileURLWithPath: tsv))
+        contents, tokenizer: try Retriever(opening: url).model.tokenizer,
+        to: URL(fileURLWithPath: tsv))
       return
     }
     // An index may have been written without its model; then tokens are shown as numbers.
@@ -70,13 +70,11 @@ struct Inspect: ParsableCommand {
     return text
   }
 
-  private func listDocuments(_ contents: IndexContents) throws {
-    let table = contents.table
-    for document in 0..<table.documentCount {
+  private func listDocuments(_ index: IndexSnapshot) throws {
+    for document in 0..<index.documentCount where index.isLiving(document) {
       let row = Row(
-        id: contents.documents.identifier(ofDocument: document),
-        tokens: table.tokens(ofIdentifier: table.identifier(ofDocument: document)),
-        weights: table.weights(ofDocument: document))
+        id: index.id(ofDocument: document), tokens: index.tables.tokens(ofDocument: document),
+        weights: index.tables.weights(ofDocument: document))
       if json {
         try Console.json(row)
       } else {

@@ -156,6 +156,14 @@ struct PipelineTests {
     #expect(labels == ["glen", "bm25-pieces", "hybrid"])
     #expect(
       try String(contentsOfFile: output.path("h.run"), encoding: .utf8).contains(" hybrid\n"))
+    // An index that keeps its keywords gives the same.
+    let kept = try CommandLineTool.run(
+      "index", "--model", folder.path("model"), "--corpus", folder.path("corpus"), "--out",
+      output.path("index"), "--keywords")
+    #expect(kept.status == 0, "\(kept.error)")
+    let own = try CommandLineTool.run(
+      "evaluate", output.path("index"), "--corpus", folder.path("corpus"), "--hybrid", "rrf")
+    #expect(own.output == fused.output)
     // All weight on one side is that side's ranking.
     let alone = try evaluate("--json")
     #expect(

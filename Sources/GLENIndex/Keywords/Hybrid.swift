@@ -60,8 +60,8 @@ public struct HybridCandidates: Sendable {
     var keywordPlaces: [Int: Int] = [:]
     for (place, hit) in keywords.enumerated() { keywordPlaces[hit.document] = place + 1 }
     let others = keywords.map(\.document).filter { places[$0] == nil }
-    let capacity = (others.max() ?? -1) + 1
-    let found = others.isEmpty ? [] : try lookUp(DocumentSet(others, capacity: capacity))
+    let found =
+      others.isEmpty ? [] : try lookUp(DocumentSet(others, capacity: scores.documentCount))
     self.ranked = ranked
     self.keywords = keywords
     candidates = (ranked + found).map {

@@ -92,8 +92,10 @@ extension KeywordIndex {
     for list in lists { offsets.append(offsets[offsets.count - 1] + UInt64(list.bytes.count)) }
     guard
       let layout = KeywordLayout(
-        documentCount: lengths.count, pieceCount: pieces.count,
-        totalLength: lengths.reduce(0) { $0 + Int($1) }, postingLength: Int(offsets.last ?? 0))
+        flags: 0,
+        counts: [
+          lengths.count, pieces.count, lengths.reduce(0) { $0 + Int($1) }, Int(offsets.last ?? 0),
+        ])
     else {
       throw .invalidDocuments(
         "index keywords: there are too many documents; expected fewer than \(UInt32.max), got "

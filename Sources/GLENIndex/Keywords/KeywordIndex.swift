@@ -1,7 +1,7 @@
 /// Which documents have which pieces, and how often: what BM25 ranks by.
 ///
 /// Documents are numbered from 0 in the order in which they were given. An index is one immutable
-/// region of bytes with the layout of `keywords.bin`, in memory or mapped from a file, so a copy costs
+/// region of bytes with the layout of a keywords file, in memory or mapped from a file, so a copy costs
 /// nothing. Opening looks at the header alone. What follows is checked where it is used: damaged bytes
 /// give other scores, and nothing worse; ``validate(path:)`` finds them.
 public struct KeywordIndex: Sendable {
@@ -11,7 +11,7 @@ public struct KeywordIndex: Sendable {
   /// Adopts a region of bytes after checking its header.
   init(memory: IndexMemory, path: String) throws(IndexError) {
     self.memory = memory
-    self.layout = try KeywordLayout.read(memory, path: path)
+    self.layout = try KeywordLayout(reading: memory, path: path)
   }
 
   /// How many documents the index holds.
@@ -45,12 +45,8 @@ public struct KeywordIndex: Sendable {
   func place(ofPiece piece: Int32) -> Int? {
     let wanted = UInt32(bitPattern: piece)
     let pieces = pieces
-    var (lower, upper) = (0, pieces.count)
-    while lower < upper {
-      let middle = lower + (upper - lower) / 2
-      if pieces[middle] < wanted { lower = middle + 1 } else { upper = middle }
-    }
-    return lower < pieces.count && pieces[lower] == wanted ? lower : nil
+    let place = Bisection.firstIndex(in: pieces.indices) { pieces[$0] >= wanted }
+    return place < pieces.count && pieces[place] == wanted ? place : nil
   }
 
   /// How many documents have the piece at a place; never more than there are.

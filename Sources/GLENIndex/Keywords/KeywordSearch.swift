@@ -130,6 +130,9 @@ public struct KeywordSearch: Sendable {
 public struct KeywordScores: Sendable {
   fileprivate let values: [Float]
 
+  /// The bound of the documents' numbers.
+  public var documentCount: Int { values.count }
+
   /// The score of a document; 0 for a number that no document has.
   ///
   /// - Complexity: O(1).

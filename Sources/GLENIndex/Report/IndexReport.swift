@@ -88,32 +88,37 @@ public struct IndexReport: Sendable, Encodable, Equatable {
   /// Looks over the documents of an index.
   ///
   /// - Parameters:
-  ///   - contents: The index.
+  ///   - index: The index; deleted documents do not count.
   ///   - piece: The piece of a token.
   /// - Complexity: O(documents + identifiers * n).
-  public init(_ contents: IndexContents, piece: (Int32) -> String) {
-    let table = contents.table
-    identifierLength = table.identifierLength
+  public init(_ index: IndexSnapshot, piece: (Int32) -> String) {
+    identifierLength = index.identifierLength
     tokensByStep = []
-    documentsByWordCount = [Int](repeating: 0, count: table.identifierLength)
-    documentsBySegment = [table.documentCount]
-    model = contents.modelFingerprint
+    documentsByWordCount = [Int](repeating: 0, count: index.identifierLength)
+    documentsBySegment = index.segments.map(\.livingCount)
+    model = index.modelFingerprint
     var tally = Tally(identifierLength: identifierLength)
     var fullest = BoundedHeap<Candidate>(capacity: Self.bucketLimit)
-    for row in 0..<table.identifierCount {
-      let tokens = table.tokens(ofIdentifier: row)
-      let count = table.documents(ofIdentifier: row).count
-      documents += count
+    let trie = IdentifierTrie(index.tables)
+    trie.forEachIdentifier(below: trie.root, step: 0) { rows in
+      let members = rows.indices.flatMap { trie.documents(of: rows[$0], $0) }
+        .filter(index.isLiving)
+      guard let table = rows.firstIndex(where: { !$0.isEmpty }), !members.isEmpty else { return }
+      let tokens = index.tables.tables[table].tokens(ofIdentifier: rows[table].lowerBound)
+      documents += members.count
       identifiers += 1
-      largestBucket = max(largestBucket, count)
-      if count == 1 {
+      largestBucket = max(largestBucket, members.count)
+      if members.count == 1 {
         documentsAlone += 1
       } else {
-        fullest.insert(Candidate(size: count, row: row))
+        fullest.insert(
+          Candidate(
+            size: members.count, place: identifiers, tokens: tokens,
+            examples: Array(members.prefix(Self.exampleLimit))))
       }
-      tally.add(tokens, count)
+      tally.add(tokens, members.count)
       let words = 1 + tokens.dropFirst().count { piece($0).hasPrefix("\u{2581}") }
-      documentsByWordCount[words - 1] += count
+      documentsByWordCount[words - 1] += members.count
     }
     if documents > 0 { collisionRate = 1 - Double(documentsAlone) / Double(documents) }
     tokensByStep = tally.documentsByToken.map(\.count)
@@ -133,23 +138,22 @@ public struct IndexReport: Sendable, Encodable, Equatable {
     }
     largestBuckets = fullest.descending().map { candidate in
       Bucket(
-        identifier: table.tokens(ofIdentifier: candidate.row).map(piece),
-        documents: candidate.size,
-        examples: table.documents(ofIdentifier: candidate.row).prefix(Self.exampleLimit).map {
-          Example(
-            id: contents.documents.identifier(ofDocument: $0),
-            title: contents.documents.title(ofDocument: $0))
+        identifier: candidate.tokens.map(piece), documents: candidate.size,
+        examples: candidate.examples.map {
+          Example(id: index.id(ofDocument: $0), title: index.title(ofDocument: $0))
         })
     }
   }
 
-  /// A bucket among the fullest: of equal ones the smaller row wins.
+  /// A bucket among the fullest: of equal ones the first wins.
   private struct Candidate: Comparable {
     var size: Int
-    var row: Int
+    var place: Int
+    var tokens: [Int32]
+    var examples: [Int]
 
     static func < (left: Candidate, right: Candidate) -> Bool {
-      (left.size, right.row) < (right.size, left.row)
+      (left.size, right.place) < (right.size, left.place)
     }
   }
 

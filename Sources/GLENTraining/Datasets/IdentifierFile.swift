@@ -144,24 +144,25 @@ public struct IdentifierFile: Sendable, Equatable {
   /// - Throws: `TrainingError.unwritableFile`; `TrainingError.trainingData` if a document's name
   ///   has a tab or a line break.
   public static func write(
-    _ table: IdentifierTable, documents: DocumentCatalog, tokenizer: some Tokenizer, to url: URL
+    _ index: IndexSnapshot, tokenizer: some Tokenizer, to url: URL
   ) throws(TrainingError) {
     do {
       try AtomicFile.write(to: url) { append in
-        for document in 0..<table.documentCount {
-          let tokens = table.tokens(ofIdentifier: table.identifier(ofDocument: document))
-          let name = documents.identifier(ofDocument: document)
+        for document in 0..<index.documentCount where index.isLiving(document) {
+          let tokens = index.tables.tokens(ofDocument: document)
+          let name = index.id(ofDocument: document)
           guard !name.utf8.contains(where: Self.endsColumn) else {
             throw TrainingError.trainingData(
               reason: "the document '\(name)' cannot be written; expected a name without tabs and "
                 + "line breaks; rename it")
           }
-          let title = (documents.title(ofDocument: document) ?? "").utf8
+          let title = (index.title(ofDocument: document) ?? "").utf8
             .map { Self.endsColumn($0) ? UInt8(ascii: " ") : $0 }
           var line =
             [
               name, tokens.map(tokenizer.piece).joined(separator: separator),
-              table.weights(ofDocument: document).map { "\($0)" }.joined(separator: separator),
+              index.tables.weights(ofDocument: document).map { "\($0)" }.joined(
+                separator: separator),
               String(decoding: title, as: UTF8.self),
             ].joined(separator: "\t") + "\n"
           try line.withUTF8 { try append(UnsafeRawBufferPointer($0)) }

@@ -48,7 +48,7 @@ public struct CollisionShuffles: Sendable {
       query, scores in
       let grades = judgements.grades[query.id] ?? [:]
       found[query.id] = try Self.runs(split, scores, retriever).map { run in
-        run.map { grades[retriever.documents.identifier(ofDocument: $0)] ?? 0 }
+        run.map { grades[retriever.snapshot.id(ofDocument: $0)] ?? 0 }
       }
     }
     let depth = split.depth

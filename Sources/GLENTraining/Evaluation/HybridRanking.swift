@@ -6,7 +6,7 @@ import GLENIndex
 public struct HybridRanking: Sendable {
   private let queries: [Query]
   private let candidates: [HybridCandidates]
-  private let names: DocumentCatalog
+  private let snapshot: IndexSnapshot
   private let depth: Int
 
   /// Searches for every query in both ways, exactly.
@@ -22,7 +22,7 @@ public struct HybridRanking: Sendable {
     of queries: [Query], by retriever: Retriever, keywords: KeywordSearch, depth: Int = 100,
     progress: (Int) -> Void = { _ in }
   ) throws {
-    let search = try HybridSearch(table: retriever.table, keywords: keywords)
+    let search = try HybridSearch(retriever.snapshot.tables, keywords: keywords)
     var candidates: [HybridCandidates] = []
     candidates.reserveCapacity(queries.count)
     try SplitRanking(depth: depth).forEachQuery(queries, retriever) { query, scores in
@@ -34,7 +34,7 @@ public struct HybridRanking: Sendable {
     self.queries = queries
     self.candidates = candidates
     self.depth = depth
-    names = retriever.documents
+    snapshot = retriever.snapshot
   }
 
   /// The fused lists of all queries.
@@ -84,7 +84,7 @@ public struct HybridRanking: Sendable {
       RankedList(
         query: query.id,
         documents: documents(candidates).map {
-          ScoredDocument(id: names.identifier(ofDocument: $0.document), score: $0.score)
+          ScoredDocument(id: snapshot.id(ofDocument: $0.document), score: $0.score)
         })
     }
   }

@@ -28,7 +28,7 @@ public struct SplitRanking: Sendable {
           query: query.id,
           documents: ranked.map {
             ScoredDocument(
-              id: retriever.documents.identifier(ofDocument: $0.document), score: $0.score)
+              id: retriever.snapshot.id(ofDocument: $0.document), score: $0.score)
           }))
       progress(result.count)
     }

@@ -14,7 +14,7 @@ struct HybridTests {
       search = try SearchCase(scenario, documents: 90, length: 3, vocabulary: 12, seed: seed)
       let pieces = KeywordIndexTests.documents(90, seed: seed)
       hybrid = try HybridSearch(
-        table: search.table,
+        IdentifierTables(search.table),
         keywords: KeywordSearch([
           try KeywordIndex(documents: pieces[..<31]), try KeywordIndex(documents: pieces[31...]),
         ]))
@@ -117,7 +117,8 @@ struct HybridTests {
     let test = try Case(.random, seed: 79)
     #expect(throws: IndexError.self) {
       try HybridSearch(
-        table: test.search.table, keywords: KeywordSearch([KeywordIndex(documents: [[1]])]))
+        IdentifierTables(test.search.table),
+        keywords: KeywordSearch([KeywordIndex(documents: [[1]])]))
     }
   }
 }

@@ -11,15 +11,46 @@ struct IndexReportTests {
     piece: (Int32) -> String = { "\u{2581}w\($0)" }
   ) throws -> IndexReport {
     let length = identifiers.first?.count ?? 2
-    let table = try IdentifierTable(
-      identifiers: identifiers, weights: [Float](repeating: 1, count: identifiers.count * length),
-      identifierLength: length)
-    return try withTemporaryFolder { folder in
+    var records = DocumentRecords()
+    for (number, tokens) in identifiers.enumerated() {
+      records.append(
+        id: "d\(number)", title: titles?[number], tokens: tokens,
+        weights: [Float](repeating: 1, count: length))
+    }
+    return try report(
+      [IndexSegment(records, identifierLength: length, vocabularySize: 100)], length, piece)
+  }
+
+  private static func report(
+    _ segments: [IndexSegment], _ length: Int, _ piece: (Int32) -> String = { "\u{2581}w\($0)" }
+  ) throws -> IndexReport {
+    try withTemporaryFolder { folder in
       try IndexFolder.write(
-        table, documentIDs: identifiers.indices.map { "d\($0)" }, titles: titles,
-        modelFingerprint: "f<>&", to: folder)
+        IndexSnapshot(
+          segments, identifierLength: length, vocabularySize: 100, modelFingerprint: "f<>&"),
+        to: folder)
       return IndexReport(try IndexFolder.open(folder), piece: piece)
     }
+  }
+
+  @Test("Segments count as one index, without what is deleted")
+  func segments() throws {
+    var (first, second) = (DocumentRecords(), DocumentRecords())
+    for (id, tokens) in [("a", [1, 2]), ("b", [1, 2]), ("c", [3, 4])] as [(String, [Int32])] {
+      first.append(id: id, tokens: tokens, weights: [1, 1])
+    }
+    for (id, tokens) in [("x", [1, 2]), ("y", [7, 8])] as [(String, [Int32])] {
+      second.append(id: id, tokens: tokens, weights: [1, 1])
+    }
+    let report = try Self.report(
+      [
+        IndexSegment(first, identifierLength: 2, vocabularySize: 100).deleting([0, 2]),
+        IndexSegment(second, identifierLength: 2, vocabularySize: 100),
+      ], 2)
+    #expect(report.documents == 3 && report.identifiers == 2 && report.documentsAlone == 1)
+    #expect(report.documentsBySegment == [1, 2])
+    #expect(report.largestBuckets.map { $0.examples.map(\.id) } == [["b", "x"]])
+    #expect(report.html(title: "two").contains("Documents by segment"))
   }
 
   @Test("Counts, rates and bits are those of the definitions")

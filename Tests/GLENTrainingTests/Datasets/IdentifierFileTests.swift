@@ -20,6 +20,17 @@ struct IdentifierFileTests {
     return try IdentifierFile(contentsOf: url, tokenizer: index.model.tokenizer)
   }
 
+  /// An index of one document.
+  private static func snapshot(
+    _ id: String, _ title: String, _ tokens: [Int32], _ weights: [Float]
+  ) throws -> IndexSnapshot {
+    var records = DocumentRecords()
+    records.append(id: id, title: title, tokens: tokens, weights: weights)
+    return try IndexSnapshot(
+      [IndexSegment(records, identifierLength: tokens.count, vocabularySize: 100)],
+      identifierLength: tokens.count, vocabularySize: 100, modelFingerprint: "model")
+  }
+
   private func pieces(_ tokens: [Int32]) -> String {
     tokens.map(index.model.tokenizer.piece).joined(separator: "<->")
   }
@@ -29,7 +40,7 @@ struct IdentifierFileTests {
     let retriever = try index.retriever { [Int32($0 % 7) + 5, Int32($0 * 31 % 90) + 9] }
     let url = folder.url.appendingPathComponent("written.tsv")
     try IdentifierFile.write(
-      retriever.table, documents: retriever.documents, tokenizer: index.model.tokenizer, to: url)
+      retriever.snapshot, tokenizer: index.model.tokenizer, to: url)
     let lines = try String(contentsOf: url, encoding: .utf8).split(separator: "\n")
     #expect(lines.count == 30)
     #expect(lines[0] == "d0\t\(pieces([5, 9]))\t1.0<->2.0\t\(index.dataset.documents[0].title)")
@@ -40,14 +51,12 @@ struct IdentifierFileTests {
       let again = try Indexer(model: index.model).index(documents, tokens: tokens, weights: weights)
       for document in documents.map(\.id) {
         let (old, new) = (
-          try #require(retriever.documents.document(withIdentifier: document)),
-          try #require(again.documents.document(withIdentifier: document))
+          try #require(retriever.snapshot.document(withID: document)),
+          try #require(again.snapshot.document(withID: document))
         )
-        #expect(
-          retriever.table.tokens(ofIdentifier: retriever.table.identifier(ofDocument: old))
-            == again.table.tokens(ofIdentifier: again.table.identifier(ofDocument: new)))
-        #expect(
-          retriever.table.weights(ofDocument: old) == again.table.weights(ofDocument: new))
+        let (before, after) = (retriever.snapshot.tables, again.snapshot.tables)
+        #expect(before.tokens(ofDocument: old) == after.tokens(ofDocument: new))
+        #expect(before.weights(ofDocument: old) == after.weights(ofDocument: new))
       }
     }
   }
@@ -55,11 +64,9 @@ struct IdentifierFileTests {
   @Test("Logits survive to the last bit")
   func logits() throws {
     let weights: [Float] = [0.1, -3.402_823e38, .leastNonzeroMagnitude, 16_777_213, -0.0]
-    let table = try IdentifierTable(
-      identifiers: [[5, 6, 7, 8, 9]], weights: weights, identifierLength: 5)
     let url = folder.url.appendingPathComponent("one.tsv")
     try IdentifierFile.write(
-      table, documents: DocumentCatalog(identifiers: ["a"], titles: ["two\twords\r\nand more"]),
+      Self.snapshot("a", "two\twords\r\nand more", [5, 6, 7, 8, 9], weights),
       tokenizer: index.model.tokenizer, to: url)
     #expect(try String(contentsOf: url, encoding: .utf8).hasSuffix("\ttwo words  and more\n"))
     let row = try #require(
@@ -115,11 +122,9 @@ struct IdentifierFileTests {
     for documents in [[a], [a, b, c]] {
       #expect(throws: TrainingError.self) { try file.identifiers(of: documents) }
     }
-    let named = try DocumentCatalog(identifiers: ["with\ttab"])
-    let table = try IdentifierTable(identifiers: [[5]], weights: [1], identifierLength: 1)
     #expect(throws: TrainingError.self) {
       try IdentifierFile.write(
-        table, documents: named, tokenizer: index.model.tokenizer,
+        Self.snapshot("with\ttab", "", [5], [1]), tokenizer: index.model.tokenizer,
         to: folder.url.appendingPathComponent("tab.tsv"))
     }
   }

@@ -12,16 +12,12 @@ struct HybridRankingTests {
 
   init() throws {
     index = try RandomIndex()
-    let model = index.model
     let dataset = index.dataset
     queries = dataset.queries
     judgements = try RelevanceJudgements(dataset, split: "train")
-    let retriever = try index.retriever { [Int32($0 % 7) + 5, 7] }
+    let retriever = try index.retriever(keepingKeywords: true) { [Int32($0 % 7) + 5, 7] }
     hybrid = try HybridRanking(
-      of: queries, by: retriever,
-      keywords: KeywordSearch([
-        KeywordIndex(documents: dataset.documents.map { model.keywords(of: $0.fullText) })
-      ]), depth: 20)
+      of: queries, by: retriever, keywords: try #require(retriever.snapshot.keywords), depth: 20)
   }
 
   private func value(_ rankings: [RankedList]) throws -> Double {

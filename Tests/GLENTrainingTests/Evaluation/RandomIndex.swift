@@ -32,9 +32,13 @@ struct RandomIndex {
   }
 
   /// An index in which document d has the identifier `tokens(d)`.
-  func retriever(_ tokens: (Int) -> [Int32]) throws -> Retriever {
+  func retriever(
+    keepingKeywords: Bool = false, _ tokens: (Int) -> [Int32]
+  ) throws -> Retriever {
     let documents = dataset.documents
-    return try Indexer(model: model).index(
+    var indexer = Indexer(model: model)
+    indexer.keepsKeywords = keepingKeywords
+    return try indexer.index(
       documents, tokens: documents.indices.flatMap(tokens),
       weights: documents.indices.flatMap { [Float($0) + 1, 2] })
   }
