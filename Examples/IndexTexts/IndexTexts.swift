@@ -32,7 +32,7 @@ struct IndexTexts {
       }
       if arguments.count == 3 {
         try retriever.save(to: URL(fileURLWithPath: arguments[2]))
-        print("saved \(retriever.documents.count) documents in \(arguments[2])")
+        print("saved \(retriever.snapshot.livingCount) documents in \(arguments[2])")
       }
     } catch {
       print("index-texts: \(error)")

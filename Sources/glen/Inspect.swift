@@ -2,45 +2,79 @@ import ArgumentParser
 import Foundation
 import GLENIndex
 import GLENModel
+import GLENTensor
+import GLENText
+import GLENTraining
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what an index holds.")
+    abstract: "Show what an index holds, and how healthy its identifiers are.")
 
   @Argument(help: "An index folder.") var index: String
   @Flag(help: "One line for each document: id, tokens, weights.") var documents = false
+  @Option(help: "Write a page with charts for a browser.") var html: String?
+  @Option(help: "Write the identifiers as the paper's authors do: id, pieces, logits, title.")
+  var tsv: String?
   @Flag(help: "Print JSON.") var json = false
 
   func run() throws {
-    let contents = try IndexFolder.open(URL(fileURLWithPath: index))
+    let url = URL(fileURLWithPath: index)
+    let contents = try IndexFolder.open(url)
     if documents {
       try listDocuments(contents)
       return
     }
-    let summary = Summary(contents)
-    if json {
-      try Console.json(summary)
+    if let tsv {
+      try IdentifierFile.write(
+        contents, tokenizer: try Retriever(opening: url).model.tokenizer,
+        to: URL(fileURLWithPath: tsv))
+      return
+    }
+    // An index may have been written without its model; then tokens are shown as numbers.
+    let tokenizer = try? Retriever(opening: url).model.tokenizer
+    let report = IndexReport(contents) { tokenizer?.piece($0) ?? "#\($0)" }
+    if let html {
+      try AtomicFile.write(
+        Data(report.html(title: url.lastPathComponent).utf8), to: URL(fileURLWithPath: html))
+    } else if json {
+      try Console.json(report)
     } else {
-      Console.output(
-        """
-        documents              \(summary.documents)
-        identifiers            \(summary.identifiers)
-        tokens an identifier   \(summary.identifierLength)
-        documents alone        \(summary.documentsAlone)
-        largest bucket         \(summary.largestBucket)
-        tokens by step         \(summary.tokensByStep.map(String.init).joined(separator: ", "))
-        model                  \(summary.model)
-        """)
+      Console.output(Self.text(report))
     }
   }
 
-  private func listDocuments(_ contents: IndexContents) throws {
-    let table = contents.table
-    for document in 0..<table.documentCount {
+  private static func text(_ report: IndexReport) -> String {
+    func bits(_ number: Double) -> String { String(format: "%.1f", number) }
+    let steps = zip(report.tokensByStep, report.tokenEntropyByStep).map {
+      "\($0) (\(bits($1)) bits)"
+    }
+    let possible = bits(log2(Double(max(report.documents, 1))))
+    var text = """
+      documents              \(report.documents)
+      identifiers            \(report.identifiers)
+      tokens an identifier   \(report.identifierLength)
+      documents alone        \(report.documentsAlone)
+      collision rate         \(String(format: "%.1f %%", 100 * report.collisionRate))
+      identifier entropy     \(bits(report.identifierEntropy)) of \(possible) bits
+      largest bucket         \(report.largestBucket)
+      tokens by step         \(steps.joined(separator: ", "))
+      model                  \(report.model)
+      """
+    for bucket in report.largestBuckets.prefix(5) {
+      let words = bucket.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
+      let names = bucket.examples.map { $0.title.flatMap { $0.isEmpty ? nil : $0 } ?? $0.id }
+      text +=
+        "\n\(bucket.documents) share \(words.joined(separator: "-")): "
+        + names.joined(separator: " | ") + (names.count < bucket.documents ? " | ..." : "")
+    }
+    return text
+  }
+
+  private func listDocuments(_ index: IndexSnapshot) throws {
+    for document in 0..<index.documentCount where index.isLiving(document) {
       let row = Row(
-        id: contents.documents.identifier(ofDocument: document),
-        tokens: table.tokens(ofIdentifier: table.identifier(ofDocument: document)),
-        weights: table.weights(ofDocument: document))
+        id: index.id(ofDocument: document), tokens: index.tables.tokens(ofDocument: document),
+        weights: index.tables.weights(ofDocument: document))
       if json {
         try Console.json(row)
       } else {
@@ -53,28 +87,6 @@ struct Inspect: ParsableCommand {
     var id: String
     var tokens: [Int32]
     var weights: [Float]
-  }
-
-  private struct Summary: Encodable {
-    var documents: Int
-    var identifiers: Int
-    var identifierLength: Int
-    var documentsAlone: Int
-    var largestBucket: Int
-    var tokensByStep: [Int]
-    var model: String
-
-    init(_ contents: IndexContents) {
-      let table = contents.table
-      let sizes = (0..<table.identifierCount).map { table.documents(ofIdentifier: $0).count }
-      documents = table.documentCount
-      identifiers = table.identifierCount
-      identifierLength = table.identifierLength
-      documentsAlone = sizes.count { $0 == 1 }
-      largestBucket = sizes.max() ?? 0
-      tokensByStep = (0..<table.identifierLength).map { table.tokens(atStep: $0).count }
-      model = contents.modelFingerprint
-    }
   }
 }
 

@@ -45,7 +45,7 @@ struct Search: ParsableCommand {
       for (place, document) in ranked.enumerated() {
         let hit = retriever.hit(document)
         Console.output(Self.line(place + 1, hit))
-        if explain { Self.explain(document, hit, scores, retriever.table) }
+        if explain { Self.explain(document, hit, scores, retriever.snapshot.tables) }
       }
     }
   }
@@ -53,9 +53,9 @@ struct Search: ParsableCommand {
   /// Prints the parts of a hit: for every position the query's probability and logit of the token,
   /// and the document's own logit.
   private static func explain(
-    _ ranked: RankedDocument, _ hit: SearchHit, _ scores: QueryScores, _ table: IdentifierTable
+    _ ranked: RankedDocument, _ hit: SearchHit, _ scores: QueryScores, _ tables: IdentifierTables
   ) {
-    let weights = table.weights(ofDocument: ranked.document)
+    let weights = tables.weights(ofDocument: ranked.document)
     for (step, token) in hit.tokens.enumerated() {
       let piece = hit.identifier[step]
       Console.output(

@@ -12,8 +12,7 @@ import Testing
   private static func write(_ seed: UInt64, to folder: URL) throws {
     let made = try SearchCase(.random, documents: 200, length: 3, vocabulary: 9, seed: seed)
     let names = (0..<200).map { "\(seed)-\($0)" }
-    try IndexFolder.write(
-      made.table, documentIDs: names, modelFingerprint: "\(seed)", to: folder)
+    try IndexFolder.write(made.snapshot(names: names, fingerprint: "\(seed)"), to: folder)
   }
 
   private static func files(in folder: URL) throws -> Set<String> {

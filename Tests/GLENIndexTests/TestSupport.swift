@@ -73,9 +73,13 @@ struct SearchCase {
       default: Float.random(in: -4...8, using: &generator)
       }
     }
-    table = try IdentifierTable(
-      identifiers: identifiers, weights: weights, identifierLength: length,
+    let order: [Int]
+    (table, order) = try IdentifierTable.sorting(
+      identifiers: identifiers.flatMap { $0 }, weights: weights, identifierLength: length,
       vocabularySize: vocabulary)
+    // From here on the documents have the table's numbers.
+    identifiers = order.map { [identifiers] in identifiers[$0] }
+    weights = order.flatMap { [weights] in weights[$0 * length..<($0 + 1) * length] }
     scores = try QueryScores(
       logits: logits, identifierLength: length, vocabularySize: vocabulary)
   }
@@ -112,11 +116,21 @@ struct SearchCase {
     }
   }
 
+  /// The documents as an index of one segment.
+  func snapshot(
+    names: [String], titles: [String]? = nil, metadata: [[String: MetadataValue]]? = nil,
+    fingerprint: String = "model"
+  ) throws -> IndexSnapshot {
+    let segment = try IndexSegment(
+      table: table,
+      documents: DocumentCatalog(identifiers: names, titles: titles, metadata: metadata))
+    return try IndexSnapshot(
+      [segment], identifierLength: table.identifierLength, vocabularySize: table.vocabularySize,
+      modelFingerprint: fingerprint)
+  }
+
   /// The full ranking, by sorting all documents by the single precision definition of the scores.
   func bruteForce(isAllowed: (Int) -> Bool = { _ in true }) -> [RankedDocument] {
-    let rows = Dictionary(
-      uniqueKeysWithValues: Set(identifiers).sorted { $0.lexicographicallyPrecedes($1) }
-        .enumerated().map { ($1, $0) })
     let documents = judged().filter { isAllowed($0.document) }.map { judged in
       let identifier = identifiers[judged.document]
       var score: Float = 0
@@ -124,14 +138,23 @@ struct SearchCase {
         score += scores.logProbability(step, Int(token))
       }
       return RankedDocument(
-        document: judged.document, identifier: rows[identifier] ?? -1, score: score,
-        similarity: Float(judged.similarity))
+        document: judged.document, score: score, similarity: Float(judged.similarity))
     }
     return documents.sorted { left, right in
       if left.score != right.score { return left.score > right.score }
       if left.similarity != right.similarity { return left.similarity > right.similarity }
       return left.document < right.document
     }
+  }
+}
+
+extension IdentifierTable {
+  /// The table of documents that are in the order of their identifiers already.
+  init(_ identifiers: [[Int32]], weights: [Float], length: Int) throws {
+    let (table, order) = try IdentifierTable.sorting(
+      identifiers: identifiers.flatMap { $0 }, weights: weights, identifierLength: length)
+    #expect(order == Array(identifiers.indices))
+    self = table
   }
 }
 

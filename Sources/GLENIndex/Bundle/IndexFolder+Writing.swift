@@ -8,55 +8,59 @@ extension IndexFolder {
   /// The data files get names of their own, made from their contents. When they are on the disk, the
   /// manifest that names them replaces the old one in a single step; then files that it does not
   /// name are removed. Whatever fails before that step, and a loss of power too, leaves the old
-  /// index as it was. Only one save to a folder may run at a time.
+  /// index as it was. Of several savers one waits for the other.
   ///
   /// - Parameters:
-  ///   - table: The documents' identifiers and weights.
-  ///   - documentIDs: The documents' own names, in document order; no two may be equal.
-  ///   - titles: The documents' titles in the same order, or nil for none.
-  ///   - modelFingerprint: Names the model that made the identifiers.
+  ///   - snapshot: What to save.
   ///   - url: The folder, which is made if it is not there.
-  /// - Throws: ``IndexError/invalidDocuments(_:)`` if the names do not fit the table, and
-  ///   ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written.
-  /// - Complexity: O(size of the index), and O(documents * log(documents)) comparisons of names.
-  public static func write(
-    _ table: IdentifierTable, documentIDs: [String], titles: [String]? = nil,
-    modelFingerprint: String, to url: URL
-  ) throws(IndexError) {
-    try write(
-      table, documents: try DocumentCatalog(identifiers: documentIDs, titles: titles),
-      modelFingerprint: modelFingerprint, to: url)
+  /// - Throws: ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written.
+  /// - Complexity: O(size of the index).
+  public static func write(_ snapshot: IndexSnapshot, to url: URL) throws(IndexError) {
+    let madeFolders = try FileSystem.makeFolders(url.path)
+    do throws(IndexError) {
+      let lock = try FolderLock(url.path)
+      defer { lock.release() }
+      _ = try commit(snapshot, in: url.path, madeFolders: madeFolders)
+    } catch {
+      FileSystem.removeFolders(madeFolders)
+      throw error
+    }
   }
 
-  /// Saves an index whose documents' names are already collected.
+  /// Makes a snapshot the state of a folder whose lock the caller holds; returns the new manifest.
   ///
-  /// - Parameters:
-  ///   - table: The documents' identifiers and weights.
-  ///   - documents: The documents' names and titles, in document order.
-  ///   - modelFingerprint: Names the model that made the identifiers.
-  ///   - url: The folder, which is made if it is not there.
-  /// - Throws: ``IndexError`` as for the other form.
-  /// - Complexity: O(size of the index).
-  public static func write(
-    _ table: IdentifierTable, documents: DocumentCatalog, modelFingerprint: String, to url: URL
-  ) throws(IndexError) {
-    guard documents.count == table.documentCount else {
-      throw .invalidDocuments(
-        "save index: the names do not match the table; expected \(table.documentCount) names, got "
-          + "\(documents.count); name every document once")
-    }
-    let manifest = IndexManifest(
-      identifierLength: table.identifierLength, vocabularySize: table.vocabularySize,
-      documentCount: table.documentCount, identifierCount: table.identifierCount,
-      codeWidth: table.layout.codeWidth, modelFingerprint: modelFingerprint,
-      identifiers: entry(of: table.memory, kind: "identifiers"),
-      documents: entry(of: documents.memory, kind: "documents"))
-    let folder = url.path
-    let madeFolders = try FileSystem.makeFolders(folder)
+  /// Data files that the folder's manifest names and that the snapshot has mapped stay as they are.
+  ///
+  /// - Parameter madeFolders: Folders that the caller has made, whose names have to reach the disk.
+  static func commit(
+    _ snapshot: IndexSnapshot, in folder: String, madeFolders: [String] = []
+  ) throws(IndexError) -> IndexManifest {
+    let old = try? readManifest(in: folder)
+    let present = old?.files ?? []
+    var manifest = IndexManifest(
+      generation: (old?.generation ?? 0) + 1, identifierLength: snapshot.identifierLength,
+      vocabularySize: snapshot.vocabularySize, modelFingerprint: snapshot.modelFingerprint,
+      segments: [])
     let before = Set(FileSystem.names(in: folder))
+    var placed: [String] = []
     do throws(IndexError) {
-      try place(table.memory.bytes, as: manifest.identifiers.name, in: folder)
-      try place(documents.memory.bytes, as: manifest.documents.name, in: folder)
+      for segment in snapshot.segments {
+        var files: [IndexManifest.Kind: IndexManifest.File] = [:]
+        for (kind, memory) in segment.regions {
+          let file = memory.file ?? entry(of: memory, kind: kind)
+          files[kind] = file
+          if memory.file != nil, present.contains(file) { continue }
+          placed.append(file.name)
+          try place(memory.bytes, as: file.name, in: folder)
+        }
+        guard let identifiers = files[.identifiers], let documents = files[.documents] else {
+          continue
+        }
+        manifest.segments.append(
+          IndexManifest.Segment(
+            documentCount: segment.table.documentCount, identifiers: identifiers,
+            documents: documents, deleted: files[.deleted], keywords: files[.keywords]))
+      }
       // The names of the data files reach the disk before the manifest that relies on them.
       try FileSystem.synchronize(folder: folder)
       for made in madeFolders { try FileSystem.synchronize(folder: FileSystem.parent(of: made)) }
@@ -64,22 +68,20 @@ extension IndexFolder {
       let memory = IndexMemory(count: text.count) { $0.copyBytes(from: text) }
       try place(memory.bytes, as: IndexManifest.fileName, in: folder)
     } catch {
-      for name in [manifest.identifiers.name, manifest.documents.name]
-      where !before.contains(name) {
-        FileSystem.remove(folder + "/" + name)
-      }
-      FileSystem.removeFolders(madeFolders)
+      for name in placed where !before.contains(name) { FileSystem.remove(folder + "/" + name) }
       throw error
     }
     try FileSystem.synchronize(folder: folder)
     removeStaleFiles(in: folder, keeping: manifest)
+    return manifest
   }
 
-  private static func entry(of memory: IndexMemory, kind: String) -> IndexManifest.File {
-    let checksum = CRC64.checksum(memory.bytes)
+  private static func entry(of memory: IndexMemory, kind: IndexManifest.Kind) -> IndexManifest.File
+  {
+    let checksum = CRC64.text(CRC64.checksum(memory.bytes))
     return IndexManifest.File(
       name: IndexManifest.dataFileName(kind: kind, checksum: checksum),
-      bytes: memory.bytes.count, crc64: CRC64.text(checksum))
+      bytes: memory.bytes.count, crc64: checksum)
   }
 
   /// Writes a file under a temporary name and gives it its own name when it is complete.
@@ -97,15 +99,12 @@ extension IndexFolder {
     }
   }
 
-  /// Removes data files that no manifest names any more, and what an interrupted save left.
+  /// Removes data files that no manifest names any more, and what an interrupted commit left.
   private static func removeStaleFiles(in folder: String, keeping manifest: IndexManifest) {
-    let kept = [manifest.identifiers.name, manifest.documents.name]
+    let kept = Set(manifest.files.map(\.name))
     for name in FileSystem.names(in: folder) where !kept.contains(name) {
-      let isData =
-        IndexManifest.isDataFile(name, kind: "identifiers")
-        || IndexManifest.isDataFile(name, kind: "documents")
       let isTemporary = name.hasPrefix(temporaryPrefix) && name.hasSuffix(".tmp")
-      if isData || isTemporary { FileSystem.remove(folder + "/" + name) }
+      if isTemporary || IndexManifest.isDataFile(name) { FileSystem.remove(folder + "/" + name) }
     }
   }
 }

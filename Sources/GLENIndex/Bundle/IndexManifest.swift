@@ -1,47 +1,74 @@
 import Foundation
 
-/// What `manifest.json` says: the counts, the model, and the data files with their checksums.
+/// What `manifest.json` says: the model, and the segments with their data files and checksums.
 struct IndexManifest: Sendable, Equatable {
   static let format = "GLEN index"
-  static let version = 1
+  static let version = 2
   static let fileName = "manifest.json"
 
   /// A data file of the folder.
-  struct File: Sendable, Equatable, Codable {
+  struct File: Sendable, Hashable, Codable {
     var name: String
     var bytes: Int
     var crc64: String
   }
 
+  /// What a data file is for, as its name begins.
+  enum Kind: String, CaseIterable {
+    case identifiers, documents, deleted, keywords
+  }
+
+  /// The files of documents that were indexed together.
+  struct Segment: Sendable, Equatable, Codable {
+    var documentCount: Int
+    var identifiers: File
+    var documents: File
+    var deleted: File?
+    var keywords: File?
+
+    enum CodingKeys: String, CodingKey {
+      case documentCount = "document_count"
+      case identifiers, documents, deleted, keywords
+    }
+
+    /// The files that there are, each with its kind.
+    var files: [(kind: Kind, file: File)] {
+      [(.identifiers, identifiers), (.documents, documents)]
+        + [(.deleted, deleted), (.keywords, keywords)].compactMap { kind, file in
+          file.map { (kind, $0) }
+        }
+    }
+  }
+
+  var generation: Int
   var identifierLength: Int
   var vocabularySize: Int
-  var documentCount: Int
-  var identifierCount: Int
-  var codeWidth: Int
   var modelFingerprint: String
-  var identifiers: File
-  var documents: File
+  var segments: [Segment]
+
+  /// All data files that the manifest names.
+  var files: Set<File> { Set(segments.flatMap { $0.files.map(\.file) }) }
 
   /// The text of the file: always the same for the same manifest.
   ///
   /// The last key, `checksum`, covers every byte before its line; what follows is fixed.
   var bytes: [UInt8] {
-    func entry(_ file: File) -> String {
-      "{\"name\": \(Self.quoted(file.name)), \"bytes\": \(file.bytes), \"crc64\": "
-        + "\(Self.quoted(file.crc64))}"
+    let entries = segments.map { segment in
+      let files = segment.files.map { kind, file in
+        ",\n     \"\(kind)\": {\"name\": \(Self.quoted(file.name)), \"bytes\": \(file.bytes), "
+          + "\"crc64\": \(Self.quoted(file.crc64))}"
+      }
+      return "\n    {\"document_count\": \(segment.documentCount)\(files.joined())}"
     }
     let body = """
       {
         "format": \(Self.quoted(Self.format)),
         "version": \(Self.version),
+        "generation": \(generation),
         "identifier_length": \(identifierLength),
         "vocabulary_size": \(vocabularySize),
-        "documents": \(documentCount),
-        "identifiers": \(identifierCount),
-        "token_width": \(codeWidth),
         "model_fingerprint": \(Self.quoted(modelFingerprint)),
-        "identifiers_file": \(entry(identifiers)),
-        "documents_file": \(entry(documents)),
+        "segments": [\(entries.joined(separator: ","))],
 
       """
     let bytes = Array(body.utf8)
@@ -76,23 +103,18 @@ extension IndexManifest {
   }
 
   private struct Body: Decodable {
+    var generation: Int
     var identifierLength: Int
     var vocabularySize: Int
-    var documents: Int
-    var identifiers: Int
-    var tokenWidth: Int
     var modelFingerprint: String
-    var identifiersFile: File
-    var documentsFile: File
+    var segments: [Segment]
 
     enum CodingKeys: String, CodingKey {
+      case generation
       case identifierLength = "identifier_length"
       case vocabularySize = "vocabulary_size"
-      case documents, identifiers
-      case tokenWidth = "token_width"
       case modelFingerprint = "model_fingerprint"
-      case identifiersFile = "identifiers_file"
-      case documentsFile = "documents_file"
+      case segments
     }
   }
 
@@ -112,18 +134,22 @@ extension IndexManifest {
       throw .damagedFile(path: path, problem: "its checksum does not match its text")
     }
     let fields = try Self.decode(Body.self, from: bytes, path: path)
+    guard (0..<Int.max).contains(fields.generation),
+      (1...IdentifierLayout.largestLength).contains(fields.identifierLength),
+      (0...IdentifierLayout.largestVocabulary).contains(fields.vocabularySize)
+    else {
+      throw .damagedFile(path: path, problem: "a number in it is out of range")
+    }
+    self.generation = fields.generation
     self.identifierLength = fields.identifierLength
     self.vocabularySize = fields.vocabularySize
-    self.documentCount = fields.documents
-    self.identifierCount = fields.identifiers
-    self.codeWidth = fields.tokenWidth
     self.modelFingerprint = fields.modelFingerprint
-    self.identifiers = fields.identifiersFile
-    self.documents = fields.documentsFile
-    for (file, kind) in [(identifiers, "identifiers"), (documents, "documents")] {
-      guard Self.isDataFile(file.name, kind: kind) else {
-        throw .damagedFile(path: path, problem: "\"\(file.name)\" is no name of a data file")
-      }
+    self.segments = fields.segments
+    for (kind, file) in segments.flatMap(\.files)
+    where file.name != Self.dataFileName(kind: kind, checksum: file.crc64)
+      || !CRC64.isText(file.crc64)
+    {
+      throw .damagedFile(path: path, problem: "\"\(file.name)\" is no name of a data file")
     }
   }
 
@@ -138,15 +164,14 @@ extension IndexManifest {
   }
 
   /// The name of a data file: its kind and its checksum, so that other contents have other names.
-  static func dataFileName(kind: String, checksum: UInt64) -> String {
-    "\(kind)-\(CRC64.text(checksum)).bin"
-  }
+  static func dataFileName(kind: Kind, checksum: String) -> String { "\(kind)-\(checksum).bin" }
 
-  /// Whether a name is one that a save could have given to a data file of some kind.
-  static func isDataFile(_ name: String, kind: String) -> Bool {
-    guard name.hasPrefix(kind + "-"), name.hasSuffix(".bin") else { return false }
-    let digits = name.utf8.dropFirst(kind.utf8.count + 1).dropLast(4)
-    return digits.count == 16
-      && digits.allSatisfy { (48...57).contains($0) || (97...102).contains($0) }
+  /// Whether a name is one that a commit could have given to a data file.
+  static func isDataFile(_ name: String) -> Bool {
+    Kind.allCases.contains { kind in
+      let (head, tail) = ("\(kind)-", ".bin")
+      return name.hasPrefix(head) && name.hasSuffix(tail)
+        && CRC64.isText(String(name.dropFirst(head.count).dropLast(tail.count)))
+    }
   }
 }

@@ -14,7 +14,8 @@ final class IndexMemory: @unchecked Sendable {
   /// All the bytes; valid for as long as this object lives.
   let bytes: UnsafeRawBufferPointer
 
-  private let isMapped: Bool
+  /// The data file that is mapped, or nil for allocated memory.
+  let file: IndexManifest.File?
 
   /// Allocates `count` zero bytes on a 64-byte boundary and lets `fill` write them.
   init(count: Int, fill: (UnsafeMutableRawBufferPointer) -> Void) {
@@ -22,28 +23,29 @@ final class IndexMemory: @unchecked Sendable {
     buffer.initializeMemory(as: UInt8.self, repeating: 0)
     fill(buffer)
     self.bytes = UnsafeRawBufferPointer(buffer)
-    self.isMapped = false
+    self.file = nil
   }
 
-  /// Maps the file at `path`, whose length must be `expectedCount` bytes.
-  init(mapping path: String, expectedCount: Int) throws(IndexError) {
+  /// Maps a data file of a folder, which must be as long as the manifest says.
+  init(mapping file: IndexManifest.File, in folder: String) throws(IndexError) {
+    let path = folder + "/" + file.name
     let descriptor = try FileSystem.openForReading(path)
     defer { close(descriptor) }
     let count = try FileSystem.length(ofDescriptor: descriptor, path: path)
-    guard count == expectedCount, count > 0 else {
+    guard count == file.bytes, count > 0 else {
       throw .damagedFile(
-        path: path, problem: "its length differs; expected \(expectedCount) bytes, got \(count)")
+        path: path, problem: "its length differs; expected \(file.bytes) bytes, got \(count)")
     }
     guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED
     else {
       throw .fileSystem(operation: "map file", path: path, code: errno)
     }
     self.bytes = UnsafeRawBufferPointer(start: base, count: count)
-    self.isMapped = true
+    self.file = file
   }
 
   deinit {
-    if isMapped {
+    if file != nil {
       munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
     } else {
       bytes.deallocate()

@@ -3,7 +3,7 @@ public struct DocumentSet: Sendable, Equatable {
   /// The bound: members are in `0..<capacity`.
   public let capacity: Int
 
-  private var words: [UInt64]
+  private(set) var words: [UInt64]
 
   /// Makes a set that is empty, or that holds every number below the bound.
   ///
@@ -15,6 +15,13 @@ public struct DocumentSet: Sendable, Equatable {
     self.capacity = Swift.max(capacity, 0)
     let count = self.capacity / 64 + (self.capacity % 64 == 0 ? 0 : 1)
     self.words = [UInt64](repeating: isFull ? .max : 0, count: count)
+    clearTail()
+  }
+
+  /// Adopts words of bits, of which those behind the bound are cleared.
+  init(capacity: Int, words: [UInt64]) {
+    self.capacity = capacity
+    self.words = words
     clearTail()
   }
 
@@ -73,6 +80,52 @@ public struct DocumentSet: Sendable, Equatable {
   /// - Complexity: O(capacity).
   public mutating func subtract(_ other: DocumentSet) {
     for index in words.indices.prefix(other.words.count) { words[index] &= ~other.words[index] }
+  }
+
+  /// How many documents of a range the set holds.
+  ///
+  /// - Complexity: O(count of `range` / 64).
+  public func count(in range: Range<Int>) -> Int {
+    var count = 0
+    forEachWord(of: range) { _, word in
+      count += word.nonzeroBitCount
+      return true
+    }
+    return count
+  }
+
+  /// The first document of a range that the set holds, or nil if it holds none.
+  ///
+  /// - Complexity: O(count of `range` / 64).
+  public func first(in range: Range<Int>) -> Int? {
+    var first: Int?
+    forEachWord(of: range) { start, word in
+      guard word != 0 else { return true }
+      first = start + word.trailingZeroBitCount
+      return false
+    }
+    return first
+  }
+
+  /// Takes out a run of documents, whose numbers are moved up, that the other set holds.
+  ///
+  /// - Complexity: O(count of `other`).
+  mutating func subtract(_ other: DocumentSet, movedBy base: Int) {
+    for document in other { remove(base + document) }
+  }
+
+  /// Calls `body` with the words that cover a range, their other bits cleared, and with the number of
+  /// each word's first bit, until it returns false.
+  private func forEachWord(of range: Range<Int>, _ body: (Int, UInt64) -> Bool) {
+    let range = range.clamped(to: 0..<capacity)
+    guard !range.isEmpty else { return }
+    for index in range.lowerBound >> 6...(range.upperBound - 1) >> 6 {
+      var word = words[index]
+      let start = index << 6
+      if start < range.lowerBound { word &= .max << UInt64(range.lowerBound - start) }
+      if start + 64 > range.upperBound { word &= .max >> UInt64(start + 64 - range.upperBound) }
+      guard body(start, word) else { return }
+    }
   }
 
   /// Clears the bits of the last word that stand for no document.

@@ -1,8 +1,6 @@
-/// Where everything lies in `identifiers.bin`: the counts of its header and the sections they imply.
-struct IdentifierLayout: Sendable, Equatable {
-  static let magic: UInt64 = 0x4E45_4449_4E45_4C47  // "GLENIDEN"
-  static let version: UInt32 = 1
-  static let headerLength = 64
+/// Where everything lies in an identifiers file.
+struct IdentifierLayout: DataFileLayout {
+  static let name = "GLENIDEN"
 
   /// The largest vocabulary that a table accepts.
   static let largestVocabulary = 1 << 24
@@ -16,20 +14,33 @@ struct IdentifierLayout: Sendable, Equatable {
   let vocabularySize: Int
   let levelTokenCount: Int
   let codeWidth: Int
+  let weightFormat: WeightFormat
 
   let levelOffsets: Section
   let levelTokens: Section
   let columns: [Section]
   let bucketOffsets: Section
-  let members: Section
-  let rows: Section
   let weights: Section
   let length: Int
+
+  var flags: UInt32 { UInt32(codeWidth | weightFormat.width << 8) }
+
+  var counts: [Int] {
+    [documentCount, identifierCount, identifierLength, vocabularySize, levelTokenCount]
+  }
+
+  init?(flags: UInt32, counts: [Int]) {
+    guard flags >> 16 == 0, let format = WeightFormat(width: Int(flags >> 8)) else { return nil }
+    self.init(
+      documentCount: counts[0], identifierCount: counts[1], identifierLength: counts[2],
+      vocabularySize: counts[3], levelTokenCount: counts[4], codeWidth: Int(flags & 0xFF),
+      weightFormat: format)
+  }
 
   /// Derives the sections, or nil where the counts cannot be those of a table.
   init?(
     documentCount: Int, identifierCount: Int, identifierLength: Int, vocabularySize: Int,
-    levelTokenCount: Int, codeWidth: Int
+    levelTokenCount: Int, codeWidth: Int, weightFormat: WeightFormat
   ) {
     guard codeWidth == 2 || codeWidth == 4,
       documentCount >= 0, documentCount < Int(UInt32.max),
@@ -53,10 +64,8 @@ struct IdentifierLayout: Sendable, Equatable {
     }
     guard
       let buckets = Section.append(count: identifierCount + 1, stride: 4, cursor: &cursor),
-      let members = Section.append(count: documentCount, stride: 4, cursor: &cursor),
-      let rows = Section.append(count: documentCount, stride: 4, cursor: &cursor),
       let weights = Section.append(
-        count: documentCount, stride: 4 * identifierLength, cursor: &cursor)
+        count: documentCount, stride: weightFormat.width * identifierLength, cursor: &cursor)
     else { return nil }
     self.documentCount = documentCount
     self.identifierCount = identifierCount
@@ -64,60 +73,12 @@ struct IdentifierLayout: Sendable, Equatable {
     self.vocabularySize = vocabularySize
     self.levelTokenCount = levelTokenCount
     self.codeWidth = codeWidth
+    self.weightFormat = weightFormat
     self.levelOffsets = levelOffsets
     self.levelTokens = levelTokens
     self.columns = columns
     self.bucketOffsets = buckets
-    self.members = members
-    self.rows = rows
     self.weights = weights
     self.length = cursor
-  }
-
-  /// Writes the 64 bytes that open the file.
-  func writeHeader(to bytes: UnsafeMutableRawBufferPointer) {
-    bytes.storeBytes(of: Self.magic, toByteOffset: 0, as: UInt64.self)
-    bytes.storeBytes(of: Self.version, toByteOffset: 8, as: UInt32.self)
-    bytes.storeBytes(of: UInt32(codeWidth), toByteOffset: 12, as: UInt32.self)
-    bytes.storeBytes(of: UInt64(documentCount), toByteOffset: 16, as: UInt64.self)
-    bytes.storeBytes(of: UInt64(identifierCount), toByteOffset: 24, as: UInt64.self)
-    bytes.storeBytes(of: UInt64(identifierLength), toByteOffset: 32, as: UInt64.self)
-    bytes.storeBytes(of: UInt64(vocabularySize), toByteOffset: 40, as: UInt64.self)
-    bytes.storeBytes(of: UInt64(levelTokenCount), toByteOffset: 48, as: UInt64.self)
-  }
-
-  /// Reads the header and checks that the sections fill the region exactly.
-  static func read(_ memory: IndexMemory, path: String) throws(IndexError) -> IdentifierLayout {
-    guard let magic = memory.integer(at: 0, as: UInt64.self), memory.bytes.count >= headerLength
-    else {
-      throw .damagedFile(
-        path: path,
-        problem: "its header is cut off; expected \(headerLength) bytes, got \(memory.bytes.count)")
-    }
-    guard magic == Self.magic else {
-      throw .damagedFile(path: path, problem: "it does not begin with \"GLENIDEN\"")
-    }
-    let version = memory.integer(at: 8, as: UInt32.self) ?? 0
-    guard version == Self.version else {
-      throw .unsupportedVersion(path: path, found: Int(version), supported: Int(Self.version))
-    }
-    func count(_ offset: Int) -> Int {
-      memory.integer(at: offset, as: UInt64.self).flatMap { Int(exactly: $0) } ?? -1
-    }
-    guard
-      let layout = IdentifierLayout(
-        documentCount: count(16), identifierCount: count(24), identifierLength: count(32),
-        vocabularySize: count(40), levelTokenCount: count(48),
-        codeWidth: Int(memory.integer(at: 12, as: UInt32.self) ?? 0))
-    else {
-      throw .damagedFile(path: path, problem: "the counts in its header contradict each other")
-    }
-    guard layout.length == memory.bytes.count else {
-      throw .damagedFile(
-        path: path,
-        problem: "its length contradicts the counts in its header; expected \(layout.length) "
-          + "bytes, got \(memory.bytes.count)")
-    }
-    return layout
   }
 }

@@ -1,45 +1,25 @@
 extension IdentifierTable {
-  /// Builds the table from one identifier per document.
-  ///
-  /// - Parameters:
-  ///   - identifiers: For each document its n tokens.
-  ///   - weights: The documents' own logits at those tokens, `[documents, n]` in row-major order.
-  ///   - identifierLength: The paper's n, at least 1.
-  ///   - vocabularySize: The size of the model's vocabulary, or nil for the largest token plus one.
-  /// - Throws: ``IndexError/invalidIdentifiers(_:)`` if an identifier has another length, a token is
-  ///   negative or outside the vocabulary, or a weight is not finite.
-  /// - Complexity: O(documents * n + n * vocabulary).
-  public init(
-    identifiers: [[Int32]], weights: [Float], identifierLength: Int, vocabularySize: Int? = nil
-  ) throws(IndexError) {
-    for (document, identifier) in identifiers.enumerated()
-    where identifier.count != identifierLength {
-      throw .invalidIdentifiers(
-        "build identifier table: document \(document) has an identifier of another length; "
-          + "expected \(identifierLength) tokens, got \(identifier.count); "
-          + "give every document exactly \(identifierLength)")
-    }
-    try self.init(
-      identifiers: identifiers.flatMap { $0 }, weights: weights,
-      identifierLength: identifierLength, vocabularySize: vocabularySize)
-  }
-
-  /// Builds the table from all identifiers in one array.
+  /// Sorts documents by their identifiers and builds the table of them.
   ///
   /// - Parameters:
   ///   - identifiers: The documents' tokens, `[documents, n]` in row-major order.
   ///   - weights: The documents' own logits at those tokens, laid out in the same way.
   ///   - identifierLength: The paper's n, at least 1.
   ///   - vocabularySize: The size of the model's vocabulary, or nil for the largest token plus one.
+  ///   - weightFormat: How the weights are stored.
+  /// - Returns: The table, and for each of its documents the place in what was given. Documents with
+  ///   the same identifier keep their order.
   /// - Throws: ``IndexError/invalidIdentifiers(_:)`` if the arrays do not divide into documents, a
-  ///   token is negative or outside the vocabulary, or a weight is not finite.
+  ///   token is negative or outside the vocabulary, or a weight is not finite or too large for its
+  ///   format.
   /// - Complexity: O(documents * n + n * vocabulary).
-  public init(
-    identifiers: [Int32], weights: [Float], identifierLength: Int, vocabularySize: Int? = nil
-  ) throws(IndexError) {
-    let vocabulary = try Self.checkedVocabulary(
+  public static func sorting(
+    identifiers: [Int32], weights: [Float], identifierLength: Int, vocabularySize: Int? = nil,
+    weightFormat: WeightFormat = .float32
+  ) throws(IndexError) -> (table: IdentifierTable, order: [Int]) {
+    let vocabulary = try checkedVocabulary(
       identifiers: identifiers, weights: weights, identifierLength: identifierLength,
-      vocabularySize: vocabularySize)
+      vocabularySize: vocabularySize, weightFormat: weightFormat)
     let codes = LevelCodes(
       identifiers: identifiers, identifierLength: identifierLength, vocabularySize: vocabulary)
     let order = codes.sortedDocuments()
@@ -48,7 +28,8 @@ extension IdentifierTable {
       let layout = IdentifierLayout(
         documentCount: codes.documentCount, identifierCount: starts.count,
         identifierLength: identifierLength, vocabularySize: vocabulary,
-        levelTokenCount: codes.tokens.count, codeWidth: codes.largestLevel <= 1 << 16 ? 2 : 4)
+        levelTokenCount: codes.tokens.count, codeWidth: codes.largestLevel <= 1 << 16 ? 2 : 4,
+        weightFormat: weightFormat)
     else {
       throw .invalidIdentifiers(
         "build identifier table: there is too much of it; expected fewer than \(UInt32.max) "
@@ -66,23 +47,41 @@ extension IdentifierTable {
           column.withUnsafeBytes { bytes.store($0, at: layout.columns[step]) }
         }
       }
-      var rows = [UInt32](repeating: 0, count: codes.documentCount)
-      for row in starts.indices {
-        let end = row + 1 < starts.count ? starts[row + 1] : order.count
-        for place in starts[row]..<end { rows[Int(order[place])] = UInt32(row) }
-      }
       let offsets = starts.map { UInt32($0) } + [UInt32(order.count)]
       offsets.withUnsafeBytes { bytes.store($0, at: layout.bucketOffsets) }
-      order.withUnsafeBytes { bytes.store($0, at: layout.members) }
-      rows.withUnsafeBytes { bytes.store($0, at: layout.rows) }
-      weights.withUnsafeBytes { bytes.store($0, at: layout.weights) }
+      store(weights, of: order, to: bytes, layout)
     }
-    try self.init(memory: memory, path: "the table in memory")
+    return (
+      try IdentifierTable(memory: memory, path: "the table in memory"), order.map { Int($0) }
+    )
+  }
+
+  /// Writes the weights of the documents in their new order.
+  private static func store(
+    _ weights: [Float], of order: [UInt32], to bytes: UnsafeMutableRawBufferPointer,
+    _ layout: IdentifierLayout
+  ) {
+    let n = layout.identifierLength
+    let section = UnsafeMutableRawBufferPointer(
+      rebasing: bytes[layout.weights.offset..<layout.weights.end])
+    switch layout.weightFormat {
+    case .float32:
+      let target = section.assumingMemoryBound(to: Float.self)
+      for (document, source) in order.enumerated() {
+        for step in 0..<n { target[document * n + step] = weights[Int(source) * n + step] }
+      }
+    case .float16:
+      let target = section.assumingMemoryBound(to: Float16.self)
+      for (document, source) in order.enumerated() {
+        for step in 0..<n { target[document * n + step] = Float16(weights[Int(source) * n + step]) }
+      }
+    }
   }
 
   /// Checks all that users bring and returns the vocabulary's size.
   private static func checkedVocabulary(
-    identifiers: [Int32], weights: [Float], identifierLength: Int, vocabularySize: Int?
+    identifiers: [Int32], weights: [Float], identifierLength: Int, vocabularySize: Int?,
+    weightFormat: WeightFormat
   ) throws(IndexError) -> Int {
     let operation = "build identifier table"
     guard identifierLength >= 1, identifiers.count.isMultiple(of: max(identifierLength, 1)) else {
@@ -101,11 +100,15 @@ extension IdentifierTable {
         "\(operation): the weights do not match the tokens; expected \(identifiers.count) weights, "
           + "got \(weights.count); give one weight for each token")
     }
-    guard weights.withUnsafeBufferPointer({ areFinite($0) }) else {
-      let place = weights.firstIndex { !$0.isFinite } ?? 0
+    if let place = weights.firstIndex(where: { !$0.isFinite }) {
       throw .invalidIdentifiers(
         "\(operation): a weight of document \(place / identifierLength) is not finite; expected a "
           + "logit, got \(weights[place]); compute the document's identifier again")
+    }
+    if weightFormat == .float16, let place = weights.firstIndex(where: { Float16($0).isInfinite }) {
+      throw .invalidIdentifiers(
+        "\(operation): a weight of document \(place / identifierLength) is too large for float16; "
+          + "expected at most 65504, got \(weights[place]); store the weights as float32")
     }
     let largest = Int(identifiers.max() ?? -1)
     let limit = vocabularySize ?? (largest + 1)

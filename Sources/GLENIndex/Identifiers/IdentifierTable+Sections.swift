@@ -3,6 +3,10 @@ typealias IdentifierCode = FixedWidthInteger & UnsignedInteger & BitwiseCopyable
 
 /// The sections as typed memory. The pointers are good for as long as `memory` lives; whoever keeps
 /// one across a call holds on to the table with `withExtendedLifetime`.
+///
+/// Level offsets and level tokens were checked when the table was made. Codes and bucket offsets were
+/// not, which would take as long as reading the file: whatever comes from them passes one of the
+/// clamping functions here.
 extension IdentifierTable {
   /// Where each step's codes begin in `allLevelTokens`, and their total: n + 1 numbers.
   var levelOffsets: UnsafeBufferPointer<UInt32> {
@@ -14,7 +18,7 @@ extension IdentifierTable {
     memory.section(layout.levelTokens, as: UInt32.self)
   }
 
-  /// The token of every code of a step.
+  /// The token of every code of a step; not empty unless the table is.
   func levelTokens(_ step: Int) -> UnsafeBufferPointer<UInt32> {
     let offsets = levelOffsets
     let codes = Int(offsets[step])..<Int(offsets[step + 1])
@@ -28,29 +32,36 @@ extension IdentifierTable {
     memory.section(layout.columns[step], as: type)
   }
 
-  /// The code at one place.
+  /// The code at one place, one that names a token of the step.
   func code(step: Int, row: Int) -> Int {
-    layout.codeWidth == 2
+    let code =
+      layout.codeWidth == 2
       ? Int(column(step, as: UInt16.self)[row]) : Int(column(step, as: UInt32.self)[row])
+    return min(code, Int(levelOffsets[step + 1] - levelOffsets[step]) - 1)
   }
 
-  /// Where each row's documents begin in `members`, and their total.
+  /// The token at one place.
+  func token(step: Int, row: Int) -> UInt32 { levelTokens(step)[code(step: step, row: row)] }
+
+  /// Where each row's documents begin, and their total.
   var bucketOffsets: UnsafeBufferPointer<UInt32> {
     memory.section(layout.bucketOffsets, as: UInt32.self)
   }
 
-  /// The documents, row after row, ascending inside a row.
-  var members: UnsafeBufferPointer<UInt32> { memory.section(layout.members, as: UInt32.self) }
-
-  /// The documents of one row.
-  func members(ofRow row: Int) -> UnsafeBufferPointer<UInt32> {
+  /// The documents of a range of rows.
+  @inline(__always)
+  func documents(ofRows rows: Range<Int>) -> Range<Int> {
     let offsets = bucketOffsets
-    return UnsafeBufferPointer(rebasing: members[Int(offsets[row])..<Int(offsets[row + 1])])
+    let lower = min(Int(offsets[rows.lowerBound]), documentCount)
+    return lower..<min(max(Int(offsets[rows.upperBound]), lower), documentCount)
   }
 
-  /// The row of every document.
-  var rows: UnsafeBufferPointer<UInt32> { memory.section(layout.rows, as: UInt32.self) }
-
-  /// The weights of every document, n after n.
-  var weights: UnsafeBufferPointer<Float> { memory.section(layout.weights, as: Float.self) }
+  /// One of all the weights, n after n.
+  @inline(__always)
+  func weight(_ index: Int) -> Float {
+    switch layout.weightFormat {
+    case .float32: memory.section(layout.weights, as: Float.self)[index]
+    case .float16: Float(memory.section(layout.weights, as: Float16.self)[index])
+    }
+  }
 }

@@ -6,12 +6,17 @@ public struct Document: Sendable, Equatable {
   public var title: String
   /// The body.
   public var text: String
+  /// What else is known about the document; kept in the index, and not read by the model.
+  public var metadata: [String: MetadataValue]
 
   /// Creates a document.
-  public init(id: String, title: String = "", text: String) {
+  public init(
+    id: String, title: String = "", text: String, metadata: [String: MetadataValue] = [:]
+  ) {
     self.id = id
     self.title = title
     self.text = text
+    self.metadata = metadata
   }
 
   /// The title, one space and the body; the body alone where the title is empty.

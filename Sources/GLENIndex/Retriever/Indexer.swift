@@ -7,10 +7,15 @@ import GLENText
 public struct Indexer: Sendable {
   /// The model that reads documents.
   public let model: ModelFolder
+  /// How the documents' weights are stored.
+  public var weightFormat: WeightFormat
+  /// Whether the index holds its documents' keywords, for hybrid search.
+  public var keepsKeywords = false
 
   /// An indexer with a model.
-  public init(model: ModelFolder) {
+  public init(model: ModelFolder, weightFormat: WeightFormat = .float32) {
     self.model = model
+    self.weightFormat = weightFormat
   }
 
   /// Indexes documents in memory.
@@ -29,8 +34,17 @@ public struct Indexer: Sendable {
       throw IndexError.invalidDocuments(
         "index: there are no documents; expected at least one")
     }
-    let catalog = try DocumentCatalog(
-      identifiers: documents.map(\.id), titles: documents.map(\.title))
+    return try retriever(documents, records(of: documents, progress: progress))
+  }
+
+  /// The documents with the identifiers and weights that the model gives them.
+  ///
+  /// - Throws: as `index`.
+  func records(
+    of documents: [Document], progress: (Int) -> Void = { _ in }
+  ) throws -> DocumentRecords {
+    // Names first: the model's work on two documents of one name would be lost.
+    _ = try DocumentCatalog(identifiers: documents.map(\.id))
     if let name = try model.generator.model.nameOfNonFiniteParameter() {
       throw IndexError.invalidIdentifiers(
         "index: the model's tensor \(name) holds something that is not a finite number; expected "
@@ -38,11 +52,63 @@ public struct Indexer: Sendable {
     }
     let (tokens, weights) = try model.generator.identifiers(
       of: documents.map(model.tokens(of:)), progress: progress)
-    let table = try IdentifierTable(
-      identifiers: tokens, weights: weights,
-      identifierLength: model.settings.identifierLength,
-      vocabularySize: model.generator.model.configuration.vocabularySize)
-    return try Retriever(model: model, table: table, documents: catalog)
+    return try records(of: documents, tokens: tokens, weights: weights)
+  }
+
+  /// Indexes documents whose identifiers are already there, such as those of the paper's authors.
+  ///
+  /// - Parameters:
+  ///   - documents: their ids must differ.
+  ///   - tokens: the documents' identifiers by this model, `[documents, n]` in row-major order.
+  ///   - weights: the documents' own logits at those tokens, laid out in the same way.
+  /// - Throws: `IndexError.invalidDocuments` for two documents of one id;
+  ///   `IndexError.invalidIdentifiers` for tokens or weights that do not fit model or documents.
+  public func index(
+    _ documents: [Document], tokens: [Int32], weights: [Float]
+  ) throws -> Retriever {
+    try retriever(documents, records(of: documents, tokens: tokens, weights: weights))
+  }
+
+  private func records(
+    of documents: [Document], tokens: [Int32], weights: [Float]
+  ) throws(IndexError) -> DocumentRecords {
+    let n = model.settings.identifierLength
+    guard tokens.count == documents.count * n, weights.count == tokens.count else {
+      throw .invalidIdentifiers(
+        "index: the identifiers do not fit the documents; expected \(n) tokens and weights for each "
+          + "of \(documents.count), got \(tokens.count) and \(weights.count); use the model that "
+          + "made them")
+    }
+    var records = DocumentRecords()
+    for (place, document) in documents.enumerated() {
+      let own = place * n..<(place + 1) * n
+      records.append(
+        id: document.id, title: document.title, metadata: document.metadata, tokens: tokens[own],
+        weights: weights[own])
+    }
+    return records
+  }
+
+  private func retriever(
+    _ documents: [Document], _ records: DocumentRecords
+  ) throws -> Retriever {
+    let size = model.generator.model.configuration.vocabularySize
+    let length = model.settings.identifierLength
+    let segment = try IndexSegment(
+      records, keywords: keepsKeywords ? keywords(of: documents) : nil, identifierLength: length,
+      vocabularySize: size, weightFormat: weightFormat)
+    return try Retriever(
+      model: model,
+      snapshot: IndexSnapshot(
+        [segment], identifierLength: length, vocabularySize: size,
+        modelFingerprint: model.fingerprint))
+  }
+
+  /// The keywords of documents in their order.
+  ///
+  /// - Throws: `IndexError.invalidDocuments` for too many documents.
+  func keywords(of documents: [Document]) throws(IndexError) -> KeywordIndex {
+    try KeywordIndex(documents: documents.lazy.map { model.keywords(of: $0.fullText) })
   }
 }
 
@@ -70,8 +136,7 @@ extension Retriever {
           try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
         }
       }
-      try IndexFolder.write(
-        table, documents: documents, modelFingerprint: model.fingerprint, to: url)
+      _ = try IndexFolder.commit(snapshot, in: url.path, madeFolders: madeFolders)
     } catch {
       if madeFolders.contains(target.path) {
         for name in FileSystem.names(in: target.path) where name != "." && name != ".." {

@@ -68,6 +68,26 @@ public struct ModelFolder: Sendable {
     fingerprint = try Self.fingerprint(of: url)
   }
 
+  /// Opens the model in an index folder, which must be the one that made the index.
+  ///
+  /// - Throws: `IndexError.damagedFile` if it is missing or another one; what opening a model throws.
+  init(
+    inIndex url: URL, fingerprint: String, on backend: any Backend,
+    warn: (String) -> Void = { _ in }
+  ) throws {
+    let folder = Retriever.modelURL(in: url, fingerprint: fingerprint)
+    guard FileManager.default.fileExists(atPath: folder.path) else {
+      throw IndexError.damagedFile(
+        path: folder.path, problem: "the index's model is missing; index the corpus again")
+    }
+    try self.init(opening: folder, on: backend, warn: warn)
+    guard self.fingerprint == fingerprint else {
+      throw IndexError.damagedFile(
+        path: folder.path,
+        problem: "this is not the model that made the index; index the corpus again")
+    }
+  }
+
   /// The tokens of a document, with the end token.
   public func tokens(of document: Document) -> [Int32] {
     tokenizer.encode(

@@ -10,10 +10,8 @@ import GLENText
 public struct Retriever: Sendable {
   /// The model that reads questions.
   public let model: ModelFolder
-  /// The documents' identifiers and weights.
-  public let table: IdentifierTable
-  /// The documents' names and titles.
-  public let documents: DocumentCatalog
+  /// The documents: their identifiers, weights, names, titles, and metadata.
+  public let snapshot: IndexSnapshot
 
   /// Opens an index folder.
   ///
@@ -40,38 +38,27 @@ public struct Retriever: Sendable {
   }
 
   private init(
-    _ contents: IndexContents, in url: URL, on backend: any Backend, warn: (String) -> Void
+    _ contents: IndexSnapshot, in url: URL, on backend: any Backend, warn: (String) -> Void
   ) throws {
-    let folder = Self.modelURL(in: url, fingerprint: contents.modelFingerprint)
-    guard FileManager.default.fileExists(atPath: folder.path) else {
-      throw IndexError.damagedFile(
-        path: folder.path, problem: "the index's model is missing; index the corpus again")
-    }
-    let model = try ModelFolder(opening: folder, on: backend, warn: warn)
-    guard model.fingerprint == contents.modelFingerprint else {
-      throw IndexError.damagedFile(
-        path: folder.path,
-        problem: "this is not the model that made the index; index the corpus again")
-    }
-    try self.init(model: model, table: contents.table, documents: contents.documents)
+    let model = try ModelFolder(
+      inIndex: url, fingerprint: contents.modelFingerprint, on: backend, warn: warn)
+    try self.init(model: model, snapshot: contents)
   }
 
   /// An index in memory.
   ///
-  /// - Throws: `IndexError.invalidIdentifiers` if table, names and model do not fit together.
-  public init(model: ModelFolder, table: IdentifierTable, documents: DocumentCatalog) throws {
+  /// - Throws: `IndexError.invalidIdentifiers` if the documents do not fit the model.
+  public init(model: ModelFolder, snapshot: IndexSnapshot) throws {
     let settings = model.settings
-    guard table.identifierLength == settings.identifierLength,
-      table.vocabularySize <= model.generator.model.configuration.vocabularySize,
-      documents.count == table.documentCount
+    guard snapshot.identifierLength == settings.identifierLength,
+      snapshot.vocabularySize <= model.generator.model.configuration.vocabularySize
     else {
       throw IndexError.invalidIdentifiers(
         "open index: the identifiers do not fit the model; expected \(settings.identifierLength) "
-          + "tokens each, got \(table.identifierLength); index the corpus again")
+          + "tokens each, got \(snapshot.identifierLength); index the corpus again")
     }
     self.model = model
-    self.table = table
-    self.documents = documents
+    self.snapshot = snapshot
   }
 
   static func modelURL(in index: URL, fingerprint: String) -> URL {
@@ -131,19 +118,19 @@ public struct Retriever: Sendable {
   ) throws -> [RankedDocument] {
     switch mode {
     case .exact:
-      try ExactSearch(table: table).rank(scores, limit: limit, collisions: collisions)
+      try ExactSearch(snapshot.tables).rank(scores, limit: limit, collisions: collisions)
     case .beam(let width):
-      try BeamSearch(table: table, width: width).rank(
+      try BeamSearch(snapshot.tables, width: width).rank(
         scores, limit: limit, collisions: collisions)
     }
   }
 
   /// A ranked document as a hit.
   public func hit(_ ranked: RankedDocument) -> SearchHit {
-    let tokens = table.tokens(ofIdentifier: ranked.identifier)
+    let tokens = snapshot.tables.tokens(ofDocument: ranked.document)
     return SearchHit(
-      id: documents.identifier(ofDocument: ranked.document), score: ranked.score,
+      id: snapshot.id(ofDocument: ranked.document), score: ranked.score,
       identifier: tokens.map(model.tokenizer.piece), tokens: tokens,
-      similarity: ranked.similarity, title: documents.title(ofDocument: ranked.document))
+      similarity: ranked.similarity, title: snapshot.title(ofDocument: ranked.document))
   }
 }

@@ -14,6 +14,13 @@ struct BoundedHeap<Element: Comparable> {
   /// The element that the next better one replaces.
   var smallest: Element? { elements.first }
 
+  /// Whether an element would be taken in.
+  @inline(__always)
+  func accepts(_ element: Element) -> Bool {
+    guard isFull, let smallest else { return capacity > 0 }
+    return smallest < element
+  }
+
   /// Takes an element in, unless the heap is full of larger ones.
   @inline(__always)
   mutating func insert(_ element: Element) {

@@ -1,26 +1,33 @@
-/// Scores every identifier of a table and ranks the documents by Equation (9) of the paper.
+/// Scores every identifier of an index and ranks the documents by Equation (9) of the paper.
 ///
 /// Nothing is approximated: the result is the first `limit` documents of the full ranking. The
 /// documents are ordered by score (the sum over the steps of the log-probability of the identifier's
 /// token), then by similarity, then by number. Scores are single precision sums in the order of the
 /// steps, so they are the same in every search.
 public struct ExactSearch: Sendable {
-  /// The table that is searched.
-  public let table: IdentifierTable
+  /// What is searched.
+  public let tables: IdentifierTables
 
   /// How many rows are scored between two looks at the threshold.
   private let blockSize: Int
+
+  /// Makes a search over the identifiers of an index.
+  ///
+  /// - Complexity: O(1).
+  public init(_ tables: IdentifierTables) {
+    self.init(tables, blockSize: 512)
+  }
 
   /// Makes a search over a table.
   ///
   /// - Complexity: O(1).
   public init(table: IdentifierTable) {
-    self.init(table: table, blockSize: 512)
+    self.init(IdentifierTables(table), blockSize: 512)
   }
 
   /// Makes a search with another block size, which changes its speed and nothing else.
-  init(table: IdentifierTable, blockSize: Int) {
-    self.table = table
+  init(_ tables: IdentifierTables, blockSize: Int) {
+    self.tables = tables
     self.blockSize = max(blockSize, 1)
   }
 
@@ -37,17 +44,22 @@ public struct ExactSearch: Sendable {
     _ scores: QueryScores, limit: Int, collisions: CollisionOrder = .ranked,
     isAllowed: DocumentSet? = nil
   ) throws(IndexError) -> [RankedDocument] {
-    let levels = try LevelScores(scores, table: table)
+    var levels = try LevelScores(scores, tables)
     guard limit > 0 else { return [] }
+    let allowed = tables.allowed(isAllowed)
     var ranking = CollisionRanking(
-      table: table, scores: scores, limit: limit, collisions: collisions, isAllowed: isAllowed)
-    return withExtendedLifetime(table) {
-      if let isAllowed, isAllowed.count <= table.identifierCount / 16 {
-        visit(isAllowed, levels, into: &ranking)
-      } else if table.layout.codeWidth == 2 {
-        scan(UInt16.self, levels, into: &ranking)
-      } else {
-        scan(UInt32.self, levels, into: &ranking)
+      tables: tables, scores: scores, limit: limit, collisions: collisions, allowed: allowed)
+    return withExtendedLifetime(tables) {
+      for (index, table) in tables.tables.enumerated() where table.documentCount > 0 {
+        let documents = tables.bases[index]..<tables.bases[index + 1]
+        levels.load(table)
+        if let allowed, allowed.count(in: documents) <= table.identifierCount / 16 {
+          visit(allowed, documents, index, levels, into: &ranking)
+        } else if table.layout.codeWidth == 2 {
+          scan(UInt16.self, index, levels, into: &ranking)
+        } else {
+          scan(UInt32.self, index, levels, into: &ranking)
+        }
       }
       return ranking.ranked()
     }
@@ -55,28 +67,35 @@ public struct ExactSearch: Sendable {
 
   /// Scores only the rows that have an allowed document, for sets that are small.
   private func visit(
-    _ isAllowed: DocumentSet, _ levels: LevelScores, into ranking: inout CollisionRanking
+    _ allowed: DocumentSet, _ documents: Range<Int>, _ index: Int, _ levels: LevelScores,
+    into ranking: inout CollisionRanking
   ) {
-    let rows = Set(isAllowed.lazy.filter { $0 < table.documentCount }.map { table.rows[$0] })
-    for row in rows {
+    let table = tables.tables[index]
+    var next = documents.lowerBound
+    while let document = allowed.first(in: next..<documents.upperBound) {
+      let row = table.identifier(ofDocument: document - documents.lowerBound)
       var score: Float = 0
       for step in 0..<table.identifierLength {
-        let code = table.code(step: step, row: Int(row))
-        score += levels.values[Int(table.levelOffsets[step]) + code]
+        score += levels.values[Int(table.levelOffsets[step]) + table.code(step: step, row: row)]
       }
-      if score >= ranking.threshold { ranking.offer(row: Int(row), score: score) }
+      if score >= ranking.threshold { ranking.offer(row: row, ofTable: index, score: score) }
+      // The other documents of the row stand beside this one.
+      let behind = documents.lowerBound + table.documents(ofRows: row..<row + 1).upperBound
+      next = min(max(behind, document + 1), documents.upperBound)
     }
   }
 
-  /// Scores the rows block by block and offers those that reach the threshold.
+  /// Scores the rows of a table block by block and offers those that reach the threshold.
   private func scan<Code: IdentifierCode>(
-    _ type: Code.Type, _ levels: LevelScores, into ranking: inout CollisionRanking
+    _ type: Code.Type, _ index: Int, _ levels: LevelScores, into ranking: inout CollisionRanking
   ) {
+    let table = tables.tables[index]
     let columns = (0..<table.identifierLength).map { table.column($0, as: type) }
     levels.values.withUnsafeBufferPointer { values in
       let lookups = (0..<table.identifierLength).map { step in
-        UnsafeBufferPointer(
-          rebasing: values[Int(table.levelOffsets[step])..<Int(table.levelOffsets[step + 1])])
+        Lookup<Code>(
+          values: UnsafeBufferPointer(rebasing: values[Int(table.levelOffsets[step])...]),
+          count: table.levelTokens(step).count)
       }
       withUnsafeTemporaryAllocation(of: Float.self, capacity: blockSize) { sums in
         var lower = 0
@@ -84,14 +103,29 @@ public struct ExactSearch: Sendable {
           let rows = lower..<min(lower + blockSize, table.identifierCount)
           let best = score(rows, columns, lookups, levels.largest, ranking.threshold, into: sums)
           if best >= ranking.threshold {
-            for index in 0..<rows.count where sums[index] >= ranking.threshold {
-              ranking.offer(row: lower + index, score: sums[index])
+            for place in 0..<rows.count where sums[place] >= ranking.threshold {
+              ranking.offer(row: lower + place, ofTable: index, score: sums[place])
             }
           }
           lower = rows.upperBound
         }
       }
     }
+  }
+
+  /// The log-probabilities of a step, by code; any code may be looked up.
+  private struct Lookup<Code: IdentifierCode> {
+    let values: UnsafeBufferPointer<Float>
+    private let last: Code
+
+    /// The values go on behind the step's `count` as far as a 16-bit code can reach.
+    init(values: UnsafeBufferPointer<Float>, count: Int) {
+      self.values = values
+      self.last = Code(clamping: count - 1)
+    }
+
+    @inline(__always)
+    subscript(code: Code) -> Float { values[Int(Code.bitWidth == 16 ? code : min(code, last))] }
   }
 
   /// Scores a block of rows and returns the best score, or a bound on it that misses the threshold.
@@ -101,19 +135,19 @@ public struct ExactSearch: Sendable {
   @inline(__always)
   private func score<Code: IdentifierCode>(
     _ rows: Range<Int>, _ columns: [UnsafeBufferPointer<Code>],
-    _ lookups: [UnsafeBufferPointer<Float>], _ largest: [Float], _ threshold: Float,
+    _ lookups: [Lookup<Code>], _ largest: [Float], _ threshold: Float,
     into sums: UnsafeMutableBufferPointer<Float>
   ) -> Float {
     let count = rows.count
     let block = UnsafeBufferPointer(rebasing: sums[..<count])
     let (codes, lookup) = (UnsafeBufferPointer(rebasing: columns[0][rows]), lookups[0])
-    for index in 0..<count { sums[index] = lookup[Int(codes[index])] }
+    for index in 0..<count { sums[index] = lookup[codes[index]] }
     var bound = Maximum.value(of: block)
     for step in 1..<max(columns.count, 1) { bound += largest[step] }
     guard bound >= threshold, columns.count > 1 else { return bound }
     for step in 1..<columns.count {
       let (codes, lookup) = (UnsafeBufferPointer(rebasing: columns[step][rows]), lookups[step])
-      for index in 0..<count { sums[index] += lookup[Int(codes[index])] }
+      for index in 0..<count { sums[index] += lookup[codes[index]] }
     }
     return Maximum.value(of: block)
   }

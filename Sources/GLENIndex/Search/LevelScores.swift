@@ -1,48 +1,62 @@
 /// A query's log-probabilities at the tokens that a table holds, step after step, by code.
+///
+/// One buffer serves all tables, one after the other. It goes on behind a table's last code for as far
+/// as a 16-bit code can reach, so that a damaged column leads to a wrong score and not outside.
 struct LevelScores {
+  /// How many codes there are of 16 bits.
+  private static let shortCodes = 1 << 16
+
   /// The log-probability of every code; step `t` begins where the table's `levelOffsets` says.
-  let values: [Float]
+  private(set) var values: [Float]
 
   /// The largest log-probability of each step, -infinity for a step without tokens.
-  let largest: [Float]
+  private(set) var largest: [Float]
 
-  /// Looks up a query's scores once for each distinct token of each step.
-  init(_ scores: QueryScores, table: IdentifierTable) throws(IndexError) {
-    try Self.check(scores, table: table)
-    var largest: [Float] = []
-    self.values = withExtendedLifetime(table) {
-      [Float](unsafeUninitializedCapacity: table.layout.levelTokenCount) { values, count in
+  private let scores: QueryScores
+
+  /// Makes room for the largest of some tables.
+  init(_ scores: QueryScores, _ tables: IdentifierTables) throws(IndexError) {
+    try Self.check(scores, tables)
+    let tokens = tables.tables.map(\.layout.levelTokenCount).max() ?? 0
+    self.scores = scores
+    self.values = [Float](repeating: -.infinity, count: tokens + Self.shortCodes)
+    self.largest = [Float](repeating: -.infinity, count: tables.identifierLength)
+  }
+
+  /// Looks up the query's scores once for each distinct token of each step of a table.
+  mutating func load(_ table: IdentifierTable) {
+    withExtendedLifetime(table) {
+      values.withUnsafeMutableBufferPointer { values in
         for step in 0..<table.identifierLength {
           let normalizer = scores.logNormalizers[step]
           let tokens = table.levelTokens(step)
           let base = step * scores.vocabularySize
+          let first = Int(table.levelOffsets[step])
           scores.logits.withUnsafeBufferPointer { logits in
             for code in tokens.indices {
-              let value = QueryScores.logProbability(
+              values[first + code] = QueryScores.logProbability(
                 logit: logits[base + Int(tokens[code])], logNormalizer: normalizer)
-              values.initializeElement(at: count + code, to: value)
             }
           }
-          let level = values[count..<count + tokens.count]
-          largest.append(Maximum.value(of: UnsafeBufferPointer(rebasing: level)))
-          count += tokens.count
+          largest[step] = Maximum.value(
+            of: UnsafeBufferPointer(rebasing: values[first..<first + tokens.count]))
         }
       }
     }
-    self.largest = largest
   }
 
-  private static func check(_ scores: QueryScores, table: IdentifierTable) throws(IndexError) {
-    guard scores.identifierLength == table.identifierLength else {
+  /// Checks that a query can be searched in some tables.
+  static func check(_ scores: QueryScores, _ tables: IdentifierTables) throws(IndexError) {
+    guard scores.identifierLength == tables.identifierLength else {
       throw .invalidSearch(
         "search: the query has another identifier length than the index; expected "
-          + "\(table.identifierLength) steps, got \(scores.identifierLength); "
+          + "\(tables.identifierLength) steps, got \(scores.identifierLength); "
           + "search with the model that built the index")
     }
-    guard scores.vocabularySize >= table.vocabularySize else {
+    guard scores.vocabularySize >= tables.vocabularySize else {
       throw .invalidSearch(
         "search: the query has a smaller vocabulary than the index; expected at least "
-          + "\(table.vocabularySize) tokens, got \(scores.vocabularySize); "
+          + "\(tables.vocabularySize) tokens, got \(scores.vocabularySize); "
           + "search with the model that built the index")
     }
   }

@@ -1,10 +1,7 @@
 /// A document's place in a ranking, with the two numbers that put it there.
 public struct RankedDocument: Sendable, Equatable {
-  /// The document's number in the table.
+  /// The document's number in the tables that were searched.
   public let document: Int
-
-  /// The row of the document's identifier in the table.
-  public let identifier: Int
 
   /// The sum of the log-probabilities of the identifier's tokens; never NaN.
   ///
@@ -19,9 +16,8 @@ public struct RankedDocument: Sendable, Equatable {
   /// Makes a ranked document from its parts.
   ///
   /// - Complexity: O(1).
-  public init(document: Int, identifier: Int, score: Float, similarity: Float) {
+  public init(document: Int, score: Float, similarity: Float) {
     self.document = document
-    self.identifier = identifier
     self.score = score
     self.similarity = similarity
   }

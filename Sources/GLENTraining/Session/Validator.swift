@@ -35,7 +35,7 @@ struct Validator {
   func value(of model: T5Model) throws -> Double {
     let generator = try IdentifierGenerator(model: model, settings: settings)
     let (tokens, weights) = try generator.identifiers(of: documents)
-    let table = try IdentifierTable(
+    let (table, order) = try IdentifierTable.sorting(
       identifiers: tokens, weights: weights, identifierLength: settings.identifierLength,
       vocabularySize: model.configuration.vocabularySize)
     let search = ExactSearch(table: table)
@@ -44,7 +44,7 @@ struct Validator {
       let part = Array(queries[first..<min(first + 128, queries.count)])
       for (offset, scores) in try generator.scores(of: part).enumerated() {
         let ranked = try search.rank(scores, limit: 10)
-        let place = ranked.firstIndex { positives[first + offset].contains($0.document) }
+        let place = ranked.firstIndex { positives[first + offset].contains(order[$0.document]) }
         if let place { sum += 1 / Double(place + 1) }
       }
     }

@@ -89,3 +89,8 @@ enum ToyModel {
     return result
   }
 }
+
+extension [String: Data] {
+  /// All but the manifest, which counts the commits.
+  var withoutManifest: [String: Data] { filter { $0.key != "manifest.json" } }
+}
