@@ -73,7 +73,11 @@ struct Train: ParsableCommand {
     session.backend = try device.backend()
     session.logger = Console.logger
     let display = ProgressDisplay()
-    session.report = display.show
+    let log = RunLog(folder: URL(fileURLWithPath: out)) { Console.error("warning: \($0)") }
+    session.report = { progress in
+      display.show(progress)
+      log.record(progress)
+    }
     Interruption.listen()
     session.shouldStop = { Interruption.isRequested }
     let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))

@@ -47,6 +47,8 @@ public struct KeywordObjective: TrainingObjective {
   public var optimization: Recipe.Optimization { recipe.keywords.optimization }
   /// The phase remembers nothing.
   public var memory: [Int32] = []
+  /// The tokens that went through the encoder since the objective was made.
+  public private(set) var tokenCount = 0
 
   /// The loss and the gradients of one batch.
   public mutating func gradients(
@@ -67,6 +69,7 @@ public struct KeywordObjective: TrainingObjective {
     targets = targets.map { $0 + [Int32](repeating: -1, count: longest - $0.count) }
     let packed = try TokenBatch(
       inputs, vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    tokenCount += packed.tokens.count
     let (loss, gradients) = try valueAndGradient(of: model) {
       try KeywordLoss.value(
         $0, packed, targets: targets, feedsTokens: recipe.feedsTokens,

@@ -104,9 +104,20 @@ public struct TrainingSession {
       var trainer = PhaseTrainer(key: key.split(phase == .keywords ? 10 : 11))
       trainer.checkpointURL = checkpoint
       trainer.fingerprint = try fingerprint(corpus)
-      trainer.report = report
       trainer.shouldStop = shouldStop
-      if let validator { trainer.validate = { try validator.value(of: $0) } }
+      var measurements: [LossPart] = []
+      if let validator {
+        trainer.validate = {
+          let (value, parts) = try validator.measure($0)
+          measurements = parts
+          return value
+        }
+      }
+      trainer.report = { progress in
+        var progress = progress
+        if progress.validation != nil { progress.measurements = measurements }
+        report(progress)
+      }
       switch phase {
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
