@@ -8,7 +8,7 @@ struct Evaluate: ParsableCommand {
     abstract: "Rank the questions of a split and print Recall, MRR, nDCG and AP.")
 
   @Argument(help: "An index folder; not needed with --baseline.") var index: String?
-  @Option(help: "A BEIR folder.") var corpus: String
+  @OptionGroup var data: DatasetOptions
   @Option(help: "The split: a file in qrels.") var split = "test"
   @Option(help: "How many documents to rank.") var depth = 100
   @Option(help: "The width of the paper's beam search; without it the search is exact.")
@@ -30,7 +30,7 @@ struct Evaluate: ParsableCommand {
   }
 
   func run() throws {
-    let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))
+    let dataset = try data.dataset(splits: [split])
     let judgements = try RelevanceJudgements(dataset, split: split)
     let questions = dataset.queries.filter { judgements.grades[$0.id] != nil }
     let rankings: [RankedList]

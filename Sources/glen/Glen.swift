@@ -19,7 +19,7 @@ struct Glen: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Train.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self, States.self,
-      Bench.self, Report.self,
+      Bench.self, Report.self, GenerateQueries.self,
     ])
 
   static func main() {

@@ -8,12 +8,12 @@ struct Index: ParsableCommand {
     abstract: "Give every document of a corpus its identifier and write an index.")
 
   @Option(help: "A model folder that `glen train` wrote.") var model: String
-  @Option(help: "A BEIR folder, or a corpus.jsonl.") var corpus: String
+  @OptionGroup var data: DatasetOptions
   @Option(help: "The folder for the index.") var out: String
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
   func run() throws {
-    let documents = try RetrievalDataset.documents(contentsOf: URL(fileURLWithPath: corpus))
+    let documents = try data.documents()
     let folder = try ModelFolder(
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()

@@ -7,6 +7,7 @@ import GLENTensor
 public struct KeywordObjective: TrainingObjective {
   private enum Source {
     case question(Int)
+    case generated(Int)
     case beginning(Int)
     case chunk(Int)
   }
@@ -28,6 +29,9 @@ public struct KeywordObjective: TrainingObjective {
     var sources: [Source] = []
     for index in corpus.questions.indices {
       sources += [Source](repeating: .question(index), count: k.queryWeight)
+    }
+    for index in corpus.generated.indices {
+      sources += [Source](repeating: .generated(index), count: k.generatedWeight)
     }
     for index in corpus.documents.indices {
       sources += [Source](repeating: .beginning(index), count: k.documentWeight)
@@ -87,6 +91,8 @@ public struct KeywordObjective: TrainingObjective {
       let question = corpus.questions[index]
       let choice = Int.random(in: 0..<question.positives.count, using: &generator)
       return (question.tokens, question.positives[choice])
+    case .generated(let index):
+      return (corpus.generated[index].tokens, corpus.generated[index].document)
     case .beginning(let document):
       return (corpus.beginning(of: document), document)
     case .chunk(let document):
