@@ -80,8 +80,11 @@ let package = Package(
     // Tests.
     .testTarget(
       name: "GLENTensorTests", dependencies: ["CGLENKernels", "GLENTensor", "GLENTestSupport"],
+      resources: [.copy("Fixtures")],
       swiftSettings: settings),
-    .testTarget(name: "GLENModelTests", dependencies: ["GLENModel"], swiftSettings: settings),
+    .testTarget(
+      name: "GLENModelTests", dependencies: ["GLENModel"], resources: [.copy("Fixtures")],
+      swiftSettings: settings),
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
     .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),
     .testTarget(

@@ -141,27 +141,4 @@ public struct T5Model: Sendable, ParameterContainer {
       states: states.reshaped(to: [states.rows, states.width]), table: table,
       scale: configuration.headScale, mask: mask)
   }
-
-  /// Greedy generation with tokens fed back, until the end token or `maximumLength`.
-  ///
-  /// - Returns: for each text its tokens, without the end token.
-  /// - Throws: `TensorError`, `ModelError.input` for a negative length.
-  public func generate(_ batch: TokenBatch, maximumLength: Int) throws -> [[Int32]] {
-    guard maximumLength >= 0 else {
-      throw ModelError.input(reason: "no text has \(maximumLength) tokens; expected 0 or more")
-    }
-    let encoded = try encode(batch)
-    var state = try startDecoding(encoded, offsets: batch.offsets, longest: max(maximumLength, 1))
-    var tokens = [Int32](repeating: 0, count: batch.count)
-    var results = [[Int32]](repeating: [], count: batch.count)
-    var isDone = [Bool](repeating: false, count: batch.count)
-    for _ in 0..<maximumLength where isDone.contains(false) {
-      let h = try state.advance(gather(table, rows: TokenIDs(tokens, on: backend)))
-      tokens = try identifiers(h, mask: nil).tokens.values()
-      for (index, token) in tokens.enumerated() where !isDone[index] {
-        if token == 1 { isDone[index] = true } else { results[index].append(token) }
-      }
-    }
-    return results
-  }
 }

@@ -21,7 +21,7 @@ struct Evaluate: ParsableCommand {
   }
 
   @Argument(help: "An index folder; not needed with --baseline.") var index: String?
-  @Option(help: "A BEIR folder.") var corpus: String
+  @OptionGroup var data: DatasetOptions
   @Option(help: "The split: a file in qrels.") var split = "test"
   @Option(help: "How many documents to rank.") var depth = 100
   @Option(help: "The width of the paper's beam search; without it the search is exact.")
@@ -61,7 +61,7 @@ struct Evaluate: ParsableCommand {
   private typealias Row = (label: String, rankings: [RankedList])
 
   func run() throws {
-    let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))
+    let dataset = try data.dataset(splits: [split])
     let judgements = try RelevanceJudgements(dataset, split: split)
     let questions = Self.questions(of: judgements, in: dataset)
     let retriever = try index.map {

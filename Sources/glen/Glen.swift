@@ -18,9 +18,8 @@ struct Glen: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Pretrain.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self,
-      States.self,
-      Bench.self,
+      Train.self, Pretrain.self, GenerateQueries.self, Index.self, Search.self, Evaluate.self,
+      Inspect.self, Verify.self, Report.self, States.self, Bench.self,
     ])
 
   static func main() {

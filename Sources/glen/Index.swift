@@ -13,7 +13,7 @@ struct Index: ParsableCommand {
       """)
 
   @Option(help: "A model folder that `glen train` wrote.") var model: String
-  @Option(help: "A BEIR folder, or a corpus.jsonl.") var corpus: String
+  @OptionGroup var data: DatasetOptions
   @Option(help: "The folder for the index.") var out: String
   @Option(help: "A file of identifiers to take instead of the model's.") var identifiers: String?
   @Flag(help: "Keep the documents' keywords too, for hybrid search.") var keywords = false
@@ -22,7 +22,7 @@ struct Index: ParsableCommand {
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
   func run() throws {
-    let documents = try RetrievalDataset.documents(contentsOf: URL(fileURLWithPath: corpus))
+    let documents = try data.documents()
     let folder = try ModelFolder(
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()

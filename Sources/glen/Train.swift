@@ -6,22 +6,29 @@ import GLENTraining
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Train a model on a BEIR folder, one phase or both.",
+    abstract: "Train a model on a dataset, one phase or both.",
     discussion: """
       Without --init a model of the given size begins from random weights, with a vocabulary that is
       trained on the corpus unless --tokenizer names one. An interrupted run (Ctrl-C) leaves a
       checkpoint that --resume goes on from.
       """)
 
-  @Option(help: "A BEIR folder with qrels/train.tsv.") var corpus: String
+  @OptionGroup var data: DatasetOptions
   @Option(help: "The folder for the model.") var out: String
   @Option(name: .customLong("init"), help: "A T5 folder to begin from.") var initial: String?
   @Option(help: "The size of a new model: tiny, mini, small or base.") var size: String?
   @Option(help: "A SentencePiece model to use.") var tokenizer: String?
-  @Option(help: "keywords, refine or both.") var phase = "both"
+  @Option(help: "keywords, refine or both; or queries, which learns to generate queries.")
+  var phase = "both"
+  @Option(help: "A file of generated queries for phase 1; may be given several times.")
+  var generatedQueries: [String] = []
   @Option(help: "The tokens of an identifier.") var identifierLength: Int?
   @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
   @Option(help: "The recipe to begin from: paper or small.") var preset = "small"
+  @Option(help: "A value of the recipe, as in keywords.optimization.steps=4000; may be repeated.")
+  var set: [String] = []
+  @Option(help: "Where tokenised corpora are kept for other runs; without it in OUT/cache.")
+  var cache: String?
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "The seed of all random numbers.") var seed: UInt64 = 1
   @Flag(help: "Go on from the checkpoint in --out.") var resume = false
@@ -32,8 +39,8 @@ struct Train: ParsableCommand {
       throw ValidationError(
         "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
     }
-    guard ["keywords", "refine", "both"].contains(phase) else {
-      throw ValidationError("no phase is called \(phase); known: keywords, refine, both")
+    guard ["keywords", "refine", "both", "queries"].contains(phase) else {
+      throw ValidationError("no phase is called \(phase); known: keywords, refine, both, queries")
     }
     if phase == "refine", initial == nil,
       !FileManager.default.fileExists(atPath: out + "/glen.json")
@@ -55,6 +62,7 @@ struct Train: ParsableCommand {
       resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
     }
     if let identifierLength { resolved.identifierLength = identifierLength }
+    for assignment in set { try resolved.set(assignment) }
     let earlier = URL(fileURLWithPath: out)
     let start: TrainingSession.Start =
       if let initial {
@@ -68,15 +76,22 @@ struct Train: ParsableCommand {
     var session = TrainingSession(recipe: resolved, start: start)
     session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
     if let only = TrainingSession.Phase(rawValue: phase) { session.phases = [only] }
+    session.generatedQueryURLs = generatedQueries.map { URL(fileURLWithPath: $0) }
+    session.malformedLineLimit = data.malformedLimit
+    session.cacheFolder = URL(fileURLWithPath: cache ?? out + "/cache")
     session.seed = seed
     session.resumes = resume
     session.backend = try device.backend()
     session.logger = Console.logger
     let display = ProgressDisplay()
-    session.report = display.show
+    let log = RunLog(folder: URL(fileURLWithPath: out)) { Console.error("warning: \($0)") }
+    session.report = { progress in
+      display.show(progress)
+      log.record(progress)
+    }
     Interruption.listen()
     session.shouldStop = { Interruption.isRequested }
-    let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))
+    let dataset = try data.dataset(splits: ["train", "dev"])
     _ = try session.run(dataset, to: URL(fileURLWithPath: out))
     Console.error("the model is in \(out)")
   }

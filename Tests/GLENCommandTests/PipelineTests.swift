@@ -23,7 +23,65 @@ struct PipelineTests {
     #expect(index.error.contains("30 documents"))
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path("model")).sorted()
     #expect(
-      names == ["config.json", "glen.json", "model.safetensors", "recipe.json", "spiece.model"])
+      names == [
+        "cache", "config.json", "glen.json", "metrics.jsonl", "model.safetensors", "recipe.json",
+        "spiece.model", "tensorboard",
+      ])
+  }
+
+  @Test func aRunIsReportedOnAPage() throws {
+    let folder = try ToyProject.copy("model")
+    let page = folder.path("page.html")
+    let outcome = try CommandLineTool.run("report", folder.path("model"), "--out", page)
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let html = try String(contentsOfFile: page, encoding: .utf8)
+    for part in ["12 of 12", "6 of 6", "vocabularySize<td>110", "<svg"] {
+      #expect(html.contains(part), "\(part)")
+    }
+    #expect(try CommandLineTool.run("report", folder.path("none")).status == 66)
+  }
+
+  /// A model learns to ask, asks, and phase 1 learns from what it asked.
+  @Test func generatedQueriesGoFromOneModelToAnother() throws {
+    let source = try ToyProject.folder()
+    let folder = try TemporaryFolder()
+    let (asker, file) = (folder.path("asker"), folder.path("queries.jsonl"))
+    let train = [
+      "train", "--corpus", source.path("corpus"), "--recipe", source.path("recipe.json"),
+      "--cache", folder.path("cache"),
+    ]
+    let asking = try CommandLineTool.run(
+      train + ["--phase", "queries", "--set", "queries.steps=4", "--out", asker])
+    #expect(asking.status == 0, "\(asking.error)")
+    for (batch, seed) in [("7", "1"), ("30", "1"), ("30", "2")] {
+      let earlier = try? String(contentsOfFile: file, encoding: .utf8)
+      let outcome = try CommandLineTool.run(
+        "generate-queries", "--model", asker, "--corpus", source.path("corpus"), "--out", file,
+        "--per-document", "2", "--batch", batch, "--seed", seed)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      let text = try String(contentsOfFile: file, encoding: .utf8)
+      #expect(text.split(separator: "\n").count == 30)
+      #expect(text.hasPrefix("{\"doc_id\":\"d0-0\",\"queries\":[\""))
+      if let earlier { #expect((text == earlier) == (seed == "1"), "batch \(batch), seed \(seed)") }
+    }
+    let outcome = try CommandLineTool.run(
+      train + [
+        "--phase", "keywords", "--set", "keywords.optimization.steps=2", "--generated-queries",
+        file, "--out", folder.path("model"),
+      ])
+    #expect(outcome.status == 0 && outcome.error.contains("generated queries"), "\(outcome.error)")
+  }
+
+  @Test func malformedLinesArePassedOverUpToTheLimit() throws {
+    let folder = try ToyProject.copy("corpus")
+    let path = folder.path("corpus/corpus.jsonl")
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try folder.write(Data((text + "{broken\n").utf8), to: "corpus/corpus.jsonl")
+    let arguments = ["evaluate", "--baseline", "bm25", "--corpus", folder.path("corpus")]
+    let strict = try CommandLineTool.run(arguments)
+    #expect(strict.status == 65 && strict.error.contains("corpus.jsonl: line 31 is malformed"))
+    let lenient = try CommandLineTool.run(arguments + ["--malformed-limit", "1"])
+    #expect(lenient.status == 0 && lenient.error.contains("1 malformed lines were left out"))
   }
 
   private struct Answer: Decodable {

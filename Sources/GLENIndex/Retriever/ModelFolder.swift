@@ -3,7 +3,7 @@ import GLENModel
 import GLENTensor
 import GLENText
 
-/// A GLEN model on disk: `config.json`, `model.safetensors`, `spiece.model` and `glen.json`.
+/// A GLEN model on disk: `config.json`, weights, `spiece.model` and `glen.json`.
 public struct ModelFolder: Sendable {
   /// The folder.
   public let url: URL
@@ -19,24 +19,11 @@ public struct ModelFolder: Sendable {
 
   /// The files that make the model in a folder: the small ones, and all of its weights.
   ///
-  /// - Throws: `IndexError.damagedFile` for an index of shards that names none.
+  /// - Throws: `ModelError` where no weights are found.
   static func fileNames(in url: URL) throws -> (small: [String], weights: [String]) {
-    let small = ["config.json", "spiece.model", "glen.json"]
-    let whole = "model.safetensors"
-    if FileManager.default.fileExists(atPath: url.appendingPathComponent(whole).path) {
-      return (small, [whole])
-    }
-    let index = "model.safetensors.index.json"
-    let file = url.appendingPathComponent(index)
-    guard let data = try? Data(contentsOf: file),
-      let map = try? JSONDecoder().decode(ShardIndex.self, from: data).weight_map
-    else { throw IndexError.damagedFile(path: file.path, problem: "it has no weight_map") }
-    return (small + [index], Set(map.values).sorted())
-  }
-
-  private struct ShardIndex: Decodable {
-    // swift-format-ignore: AlwaysUseLowerCamelCase
-    var weight_map: [String: String]
+    let weights = try WeightFiles(folder: url)
+    let small = ["config.json", "spiece.model", "glen.json"] + (weights.index.map { [$0] } ?? [])
+    return (small, weights.names)
   }
 
   /// Opens a model; weights are mapped, not read.
@@ -100,16 +87,13 @@ public struct ModelFolder: Sendable {
   }
 
   private static func fingerprint(of url: URL) throws -> String {
-    let names = try fileNames(in: url)
     var bytes: [UInt8] = []
-    for name in names.small {
+    for name in try fileNames(in: url).small {
       let file = try MappedFile(url.appendingPathComponent(name))
       withUnsafeBytes(of: file.bytes.count.littleEndian) { bytes += $0 }
       bytes += file.bytes
     }
-    for name in names.weights {
-      bytes += try SafetensorsFile(contentsOf: url.appendingPathComponent(name)).sample()
-    }
+    for file in try WeightFiles(folder: url).open() { bytes += file.sample(bytesPerEnd: 64) }
     return bytes.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }
   }
 }

@@ -9,8 +9,8 @@ import GLENTensor
 extension T5Model {
   /// Loads a Hugging Face T5 folder.
   ///
-  /// It has a `config.json` and either `model.safetensors`, or shards with
-  /// `model.safetensors.index.json`. On the CPU the weights are used where the file is mapped.
+  /// It has a `config.json`, and weights as `WeightFiles` finds them: safetensors or, in older
+  /// folders, `pytorch_model.bin`. On the CPU the weights are used where the file is mapped.
   ///
   /// - Parameters:
   ///   - folder: the folder.
@@ -23,9 +23,8 @@ extension T5Model {
     folder: URL, on backend: any Backend = CPUBackend.shared, warn: (String) -> Void = { _ in }
   ) throws {
     let configuration = try T5Configuration(folder: folder)
-    let shards = try Self.shards(of: folder)
-    var places: [String: SafetensorsFile] = [:]
-    for shard in shards {
+    var places: [String: any CheckpointFile] = [:]
+    for shard in try WeightFiles(folder: folder).open() {
       for name in shard.names { places[name] = shard }
     }
     var isUsed: Set<String> = []
@@ -42,8 +41,16 @@ extension T5Model {
       return try place.tensor(name, on: backend)
     }
     for name in places.keys.sorted() where !isUsed.contains(name) {
+      // The table may come under other names too; of a shard without it only the names are known.
+      let place = places[name]
+      let isTable = place?.holdsSameData(name, "shared.weight") ?? false
       switch name {
-      case "encoder.embed_tokens.weight", "decoder.embed_tokens.weight": break
+      case "encoder.embed_tokens.weight", "decoder.embed_tokens.weight":
+        guard isTable || place?.shape(of: "shared.weight") == nil else {
+          throw ModelError.checkpoint(
+            path: folder.path, reason: "\(name) differs from shared.weight; expected one table")
+        }
+      case "lm_head.weight" where isTable: break
       case "lm_head.weight":
         warn("\(folder.path): lm_head.weight is left out; the head is tied to shared.weight")
       default:
@@ -71,34 +78,6 @@ extension T5Model {
     try AtomicFile.write(
       encoder.encode(configuration), to: folder.appendingPathComponent("config.json"))
   }
-
-  private static func shards(of folder: URL) throws -> [SafetensorsFile] {
-    let whole = folder.appendingPathComponent("model.safetensors")
-    if FileManager.default.fileExists(atPath: whole.path) {
-      return [try SafetensorsFile(contentsOf: whole)]
-    }
-    let index = folder.appendingPathComponent("model.safetensors.index.json")
-    guard let data = try? Data(contentsOf: index) else {
-      throw ModelError.missingFile(
-        path: folder.path,
-        reason: "has neither model.safetensors nor model.safetensors.index.json")
-    }
-    guard let map = try? JSONDecoder().decode(ShardIndex.self, from: data).weight_map else {
-      throw ModelError.checkpoint(path: index.path, reason: "has no weight_map")
-    }
-    return try Set(map.values).sorted().map { name in
-      // A shard is a file of this folder and nothing else.
-      guard !name.contains("/"), !name.isEmpty else {
-        throw ModelError.checkpoint(path: index.path, reason: "names the shard \(name)")
-      }
-      return try SafetensorsFile(contentsOf: folder.appendingPathComponent(name))
-    }
-  }
-}
-
-private struct ShardIndex: Decodable {
-  // swift-format-ignore: AlwaysUseLowerCamelCase
-  var weight_map: [String: String]
 }
 
 extension T5Configuration {

@@ -9,17 +9,10 @@
 /// The format: eight bytes with the header's length, little-endian; a JSON object that gives each
 /// tensor's `dtype`, `shape` and `data_offsets`; then the data. Every number is checked against the
 /// file before anything is read: offsets must lie inside the file, fit the shape, and not overlap.
-public struct SafetensorsFile: Sendable {
-  /// What the header says of one tensor.
-  struct Entry: Sendable {
-    let elementType: String
-    let shape: [Int]
-    let range: Range<Int>
-  }
-
+public struct SafetensorsFile: CheckpointFile {
   private let file: MappedFile
   private let path: String
-  private let entries: [String: Entry]
+  private let entries: [String: CheckpointEntry]
   /// The free-form strings of the header.
   public let metadata: [String: String]
 
@@ -53,7 +46,7 @@ public struct SafetensorsFile: Sendable {
     guard Self.keyCount(of: header) == parsed.count else {
       throw .checkpoint(path: path, reason: "the header names a tensor twice")
     }
-    var entries: [String: Entry] = [:]
+    var entries: [String: CheckpointEntry] = [:]
     var metadata: [String: String] = [:]
     for (name, value) in parsed {
       switch value {
@@ -93,48 +86,22 @@ public struct SafetensorsFile: Sendable {
   public func tensor(
     _ name: String, on backend: any Backend = CPUBackend.shared
   ) throws(TensorError) -> Tensor {
-    let (entry, bytes) = try contents(of: name)
-    let count = entry.shape.product
-    var values: [Float]
-    switch entry.elementType {
-    case "F32":
-      if backend === CPUBackend.shared, let address = bytes.baseAddress,
-        Int(bitPattern: address) % 4 == 0
-      {
-        let storage = Storage(
-          borrowing: UnsafeMutableRawPointer(mutating: address), byteCount: bytes.count,
-          owner: file, on: backend)
-        return Tensor(shape: entry.shape, storage: storage)
-      }
-      values = (0..<count).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Float.self) }
-    case "BF16":
-      values = (0..<count).map {
-        let high = UInt32(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self))
-        return Float(bitPattern: high << 16)
-      }
-    case "F16":
-      values = (0..<count).map {
-        Self.widened(bytes.loadUnaligned(fromByteOffset: $0 * 2, as: UInt16.self))
-      }
-    default:
-      throw .checkpoint(
-        path: path, reason: "\(name): expected F32, F16 or BF16, got \(entry.elementType)")
-    }
-    return try Tensor(values, shape: entry.shape, on: backend)
+    try entry(name).tensor(name, in: file, path: path, on: backend)
   }
 
   /// A tensor of whole numbers (I32 or I64), in row-major order.
   ///
   /// - Throws: `TensorError.checkpoint` if it is missing, of another type, or a number is too large.
   public func integers(_ name: String) throws(TensorError) -> (values: [Int32], shape: [Int]) {
-    let (entry, bytes) = try contents(of: name)
+    let entry = try entry(name)
+    let bytes = entry.bytes(in: file)
     let count = entry.shape.product
     switch entry.elementType {
-    case "I32":
+    case .int32:
       return (
         (0..<count).map { bytes.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self) }, entry.shape
       )
-    case "I64":
+    case .int64:
       let values = (0..<count).compactMap {
         Int32(exactly: bytes.loadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
       }
@@ -144,32 +111,30 @@ public struct SafetensorsFile: Sendable {
       return (values, entry.shape)
     default:
       throw .checkpoint(
-        path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType)")
+        path: path, reason: "\(name): expected I32 or I64, got \(entry.elementType.rawValue)")
     }
   }
 
   /// Some bytes of everything: each tensor's name, shape, and both ends of its data.
   ///
   /// Equal files give equal samples; two trained models give different ones.
-  public func sample(bytesPerEnd: Int = 64) throws(TensorError) -> [UInt8] {
-    var result: [UInt8] = []
-    for name in names {
-      let (entry, bytes) = try contents(of: name)
-      result += Array("\(name) \(entry.elementType) \(entry.shape)".utf8)
-      result += bytes.prefix(bytesPerEnd)
-      result += bytes.suffix(bytesPerEnd)
-    }
-    return result
+  public func sample(bytesPerEnd: Int = 64) -> [UInt8] {
+    names.flatMap { entries[$0]?.sample($0, in: file, bytesPerEnd: bytesPerEnd) ?? [] }
   }
 
-  private func contents(
-    of name: String
-  ) throws(TensorError) -> (entry: Entry, bytes: UnsafeRawBufferPointer) {
+  /// Whether two tensors are one, or at least equal to the last bit.
+  ///
+  /// - Complexity: Linear in their size.
+  public func holdsSameData(_ first: String, _ second: String) -> Bool {
+    guard let first = entries[first], let second = entries[second] else { return false }
+    return first.holdsSameData(as: second, in: file)
+  }
+
+  private func entry(_ name: String) throws(TensorError) -> CheckpointEntry {
     guard let entry = entries[name] else {
       throw .checkpoint(path: path, reason: "has no tensor named \(name)")
     }
-    let bytes = UnsafeRawBufferPointer(file.bytes)[entry.range]
-    return (entry, UnsafeRawBufferPointer(rebasing: bytes))
+    return entry
   }
 
   private static let metadataName = "__metadata__"
@@ -200,21 +165,16 @@ public struct SafetensorsFile: Sendable {
     return count
   }
 
-  private static let byteCounts = [
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
-    "U16": 2, "U32": 4, "U64": 8, "BOOL": 1,
-  ]
-
   private static func entry(
     _ name: String, _ header: TensorHeader, dataStart: Int, fileSize: Int, path: String
-  ) throws(TensorError) -> Entry {
+  ) throws(TensorError) -> CheckpointEntry {
     func lie(_ reason: String) -> TensorError {
       .checkpoint(path: path, reason: "\(name): \(reason)")
     }
-    guard let size = byteCounts[header.dtype] else {
+    guard let type = ElementType(rawValue: header.dtype) else {
       throw lie("unknown element type \(header.dtype)")
     }
-    var byteCount = size
+    var byteCount = type.byteCount
     for extent in header.shape {
       let (product, overflow) = byteCount.multipliedReportingOverflow(by: extent)
       guard extent >= 0, !overflow else { throw lie("the shape \(header.shape) is impossible") }
@@ -230,21 +190,8 @@ public struct SafetensorsFile: Sendable {
     guard last - first == byteCount else {
       throw lie("\(header.dtype) \(header.shape) needs \(byteCount) bytes, has \(last - first)")
     }
-    return Entry(
-      elementType: header.dtype, shape: header.shape, range: dataStart + first..<dataStart + last)
-  }
-
-  /// IEEE half to single precision.
-  private static func widened(_ half: UInt16) -> Float {
-    let sign = UInt32(half & 0x8000) << 16
-    let exponent = UInt32(half >> 10) & 0x1F
-    let fraction = UInt32(half) & 0x3FF
-    if exponent == 0 {
-      let magnitude = Float(fraction) * 0x1p-24
-      return sign == 0 ? magnitude : -magnitude
-    }
-    let wide = exponent == 31 ? 255 : exponent + 112
-    return Float(bitPattern: sign | wide << 23 | fraction << 13)
+    return CheckpointEntry(
+      elementType: type, shape: header.shape, range: dataStart + first..<dataStart + last)
   }
 }
 

@@ -1,10 +1,15 @@
-/// One line of `corpus.jsonl` or `queries.jsonl`.
+/// One line of a file of documents or queries.
 struct DatasetEntry: Equatable {
   var id: String
   var title: String
   var text: String
 
-  /// Parses a line; members other than `_id`, `title` and `text` are passed over.
+  /// An entry of a table.
+  init(id: String, title: String, text: String) {
+    (self.id, self.title, self.text) = (id, title, text)
+  }
+
+  /// Parses a line of JSON; members other than `_id`, `title` and `text` are passed over.
   ///
   /// A number is accepted as `_id`, as it is written; a missing or null `title` is empty.
   init(line: [UInt8]) throws(LineProblem) {

@@ -48,25 +48,28 @@ struct DatasetFile {
     }
   }
 
-  /// Parses a file of entries, `corpus.jsonl` or `queries.jsonl`.
+  /// Parses a file of entries, documents or queries.
   ///
-  /// - Parameter positions: Receives the position of every identifier.
+  /// - Parameters:
+  ///   - format: How a line is read.
+  ///   - positions: Receives the position of every identifier.
   /// - Throws: `TrainingError` for a malformed line over the limit, for an identifier that comes
   ///   twice, and for a file without entries.
   mutating func forEachEntry(
-    positions: inout [String: Int], _ body: (DatasetEntry) -> Void
+    _ format: DatasetFormat, positions: inout [String: Int], _ body: (DatasetEntry) -> Void
   ) throws(TrainingError) {
     let path = url.path
-    try forEachRow { line, _ throws(LineProblem) in
-      try DatasetEntry(line: line)
-    } _: { entry, number throws(TrainingError) in
+    try forEachRow(parse: format.entryParser()) { entry, number throws(TrainingError) in
       guard positions.updateValue(positions.count, forKey: entry.id) == nil else {
         throw .duplicateIdentifier(path: path, line: number, identifier: entry.id)
       }
       body(entry)
     }
     if positions.isEmpty {
-      throw .emptyFile(path: path, expected: "at least one line {\"_id\": ..., \"text\": ...}")
+      throw .emptyFile(
+        path: path,
+        expected: format == .beir
+          ? "at least one line {\"_id\": ..., \"text\": ...}" : "at least one id and text")
     }
   }
 }

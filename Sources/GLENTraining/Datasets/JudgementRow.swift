@@ -6,6 +6,11 @@ struct JudgementRow: Equatable {
 
   private static let expected = "'query document grade' or 'query 0 document grade'"
 
+  /// A row of another kind of table.
+  init(query: String, document: String, grade: Int) {
+    (self.query, self.document, self.grade) = (query, document, grade)
+  }
+
   /// Parses a row; columns are separated by tabs, or by spaces where a line has no tab.
   ///
   /// - Returns: nil for a header, which is a first row whose last column starts with a letter.

@@ -1,7 +1,9 @@
 import Foundation
 import GLENIndex
 
-/// A retrieval dataset in BEIR's layout: documents, queries, and which document answers which query.
+/// A retrieval dataset: documents, queries, and which document answers which query.
+///
+/// `DatasetFormat` lists the layouts. In BEIR's:
 ///
 /// ```
 /// folder/corpus.jsonl       {"_id": "d1", "title": "...", "text": "..."}   one document a line
@@ -24,15 +26,22 @@ public struct RetrievalDataset: Sendable {
   /// The malformed lines of the documents and the queries that were left out.
   public let skippedLines: [TrainingError]
 
+  /// The layout of the folder.
+  public let format: DatasetFormat
+
   private let malformedLineLimit: Int
   private let skipsUnknownJudgements: Bool
   private let documentPositions: [String: Int]
   private let queryPositions: [String: Int]
+  /// The positions of queries by what judgements call them: their text in NQ320k, otherwise the id.
+  private let judgedPositions: [String: Int]
+  private let judgementFiles: [String: URL]
 
   /// Reads the documents and the queries of a folder.
   ///
   /// - Parameters:
-  ///   - folder: A folder in BEIR's layout.
+  ///   - folder: A folder in one of the layouts.
+  ///   - format: The layout; recognised by the folder's files if nil.
   ///   - malformedLineLimit: How many malformed lines to leave out, in each file, before failing.
   ///     An identifier that comes twice always fails.
   ///   - skipsUnknownJudgements: Whether to leave out, and count, judgements that name a query or
@@ -40,47 +49,74 @@ public struct RetrievalDataset: Sendable {
   /// - Throws: `TrainingError`, with file and line where a line is at fault.
   /// - Complexity: Linear in the size of the files; one pass, without holding a file in memory.
   public init(
-    contentsOf folder: URL, malformedLineLimit: Int = 0, skipsUnknownJudgements: Bool = false
+    contentsOf folder: URL, format: DatasetFormat? = nil, malformedLineLimit: Int = 0,
+    skipsUnknownJudgements: Bool = false
   ) throws(TrainingError) {
+    let format = if let format { format } else { try DatasetFormat(of: folder) }
+    let files = try DatasetFiles(folder, format: format)
+    guard !files.queries.isEmpty else {
+      let name = ["beir": "queries.jsonl", "msmarco": "queries.train.tsv"][format.rawValue]
+      throw .fileNotFound(
+        path: folder.appendingPathComponent(name ?? "GTQ_NQ_train.tsv").path,
+        expected: format == .beir
+          ? "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/<split>.tsv, each plain or .gz"
+          : "the queries of the dataset, plain or .gz")
+    }
     self.folder = folder
+    self.format = format
     self.malformedLineLimit = malformedLineLimit
     self.skipsUnknownJudgements = skipsUnknownJudgements
+    judgementFiles = files.judgements
+    splits = files.judgements.keys.sorted()
 
-    let corpusURL = try Self.requiredFile("corpus.jsonl", in: folder)
-    let queriesURL = try Self.requiredFile("queries.jsonl", in: folder)
-    let corpus = try Self.readDocuments(corpusURL, malformedLineLimit: malformedLineLimit)
+    let corpus = try Self.readDocuments(
+      files.corpus, format: format, malformedLineLimit: malformedLineLimit)
     documents = corpus.documents
     documentPositions = corpus.positions
-
-    var queryFile = DatasetFile(queriesURL, malformedLineLimit: malformedLineLimit)
-    var queries: [Query] = []
-    var positions: [String: Int] = [:]
-    try queryFile.forEachEntry(positions: &positions) { entry in
-      queries.append(Query(id: entry.id, text: entry.text))
-    }
-    self.queries = queries
-    queryPositions = positions
-    skippedLines = corpus.skippedLines + queryFile.skippedLines
-    splits = Self.splits(in: folder)
+    let read = try Self.readQueries(
+      files.queries, format: format, malformedLineLimit: malformedLineLimit)
+    queries = read.queries
+    judgedPositions = read.positions
+    queryPositions =
+      format == .nq320k
+      ? Dictionary(uniqueKeysWithValues: read.queries.enumerated().map { ($1.id, $0) })
+      : read.positions
+    skippedLines = corpus.skippedLines + read.skippedLines
   }
 
   /// Reads a corpus alone, without queries or judgements.
   ///
   /// - Parameters:
-  ///   - url: A file like `corpus.jsonl`, or a folder that holds `corpus.jsonl`; either may be
-  ///     compressed.
+  ///   - url: A file of documents or a folder with one, in any of the formats, plain or compressed.
+  ///   - given: The format; recognised by the names of files if nil.
   ///   - malformedLineLimit: How many malformed lines to leave out before failing.
   /// - Throws: `TrainingError`, with file and line where a line is at fault.
   public static func documents(
-    contentsOf url: URL, malformedLineLimit: Int = 0
+    contentsOf url: URL, format given: DatasetFormat? = nil, malformedLineLimit: Int = 0
   ) throws(TrainingError) -> [Document] {
+    try documentList(
+      contentsOf: url, format: given, malformedLineLimit: malformedLineLimit
+    ).documents
+  }
+
+  /// Reads a corpus alone, and reports the malformed lines that were left out.
+  ///
+  /// - Throws: `TrainingError`, with file and line where a line is at fault.
+  public static func documentList(
+    contentsOf url: URL, format given: DatasetFormat? = nil, malformedLineLimit: Int = 0
+  ) throws(TrainingError) -> (documents: [Document], skippedLines: [TrainingError]) {
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
       throw .fileNotFound(
         path: url.path, expected: "a file of documents, or a folder with corpus.jsonl")
     }
-    let file = isFolder.boolValue ? try requiredFile("corpus.jsonl", in: url) : url
-    return try readDocuments(file, malformedLineLimit: malformedLineLimit).documents
+    var (file, format) = (url, given ?? DatasetFormat(ofDocuments: url))
+    if isFolder.boolValue {
+      format = if let given { given } else { try DatasetFormat(of: url) }
+      file = try DatasetFiles(url, format: format).corpus
+    }
+    let read = try readDocuments(file, format: format, malformedLineLimit: malformedLineLimit)
+    return (read.documents, read.skippedLines)
   }
 
   /// The position of a document in `documents`, by its identifier.
@@ -91,7 +127,8 @@ public struct RetrievalDataset: Sendable {
 
   /// Reads the judgements of a split.
   ///
-  /// - Parameter split: The name of a file in `qrels`, without its extension.
+  /// - Parameter split: The name of a file in `qrels` without its extension, or what stands for it
+  ///   in another format.
   /// - Returns: The judgements in the order of the file; grades of 0 and below are kept.
   /// - Throws: `TrainingError`; for an unknown split it names those that exist.
   public func judgements(split: String) throws(TrainingError) -> [Judgement] {
@@ -102,20 +139,22 @@ public struct RetrievalDataset: Sendable {
   ///
   /// A row that repeats an earlier one is left out silently; one that contradicts it fails.
   ///
-  /// - Parameter split: The name of a file in `qrels`, without its extension.
+  /// - Parameter split: The name of a file in `qrels` without its extension, or what stands for it
+  ///   in another format.
   /// - Throws: `TrainingError`; for an unknown split it names those that exist.
   public func judgementList(split: String) throws(TrainingError) -> JudgementList {
-    let qrels = folder.appendingPathComponent("qrels")
-    guard splits.contains(split), let url = DatasetFile.url(named: split + ".tsv", in: qrels) else {
+    guard let url = judgementFiles[split] else {
       throw .missingSplit(split: split, path: folder.path, available: splits)
     }
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
     var list = JudgementList()
     var grades: [Pair: Int] = [:]
-    try file.forEachRow { line, number throws(LineProblem) in
-      try JudgementRow(line: line, isFirst: number == 1)
+    let entry = format.entryParser()
+    try file.forEachRow { [format] line, number throws(LineProblem) in
+      guard format == .nq320k else { return try JudgementRow(line: line, isFirst: number == 1) }
+      return try entry(line, number).map { JudgementRow(query: $0.text, document: $0.id, grade: 1) }
     } _: { row, number throws(TrainingError) in
-      guard let query = queryPositions[row.query] else {
+      guard let query = judgedPositions[row.query] else {
         return try noteUnknown(row.query, kind: "query", at: number, of: url, in: &list)
       }
       guard let document = documentPositions[row.document] else {
@@ -150,38 +189,55 @@ public struct RetrievalDataset: Sendable {
     list.unknownRows += 1
   }
 
-  private static func requiredFile(
-    _ name: String, in folder: URL
-  ) throws(TrainingError) -> URL {
-    guard let url = DatasetFile.url(named: name, in: folder) else {
-      throw .fileNotFound(
-        path: folder.appendingPathComponent(name).path,
-        expected: "a BEIR folder: corpus.jsonl, queries.jsonl and qrels/<split>.tsv, "
-          + "each plain or .gz")
-    }
-    return url
-  }
-
   private static func readDocuments(
-    _ url: URL, malformedLineLimit: Int
+    _ url: URL, format: DatasetFormat, malformedLineLimit: Int
   ) throws(TrainingError) -> (
     documents: [Document], positions: [String: Int], skippedLines: [TrainingError]
   ) {
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
     var documents: [Document] = []
     var positions: [String: Int] = [:]
-    try file.forEachEntry(positions: &positions) { entry in
+    try file.forEachEntry(format, positions: &positions) { entry in
       documents.append(Document(id: entry.id, title: entry.title, text: entry.text))
     }
     return (documents, positions, file.skippedLines)
   }
 
-  private static func splits(in folder: URL) -> [String] {
-    let qrels = folder.appendingPathComponent("qrels").path
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: qrels)) ?? []
-    let splits = names.compactMap { name -> String? in
-      [".tsv", ".tsv.gz"].first { name.hasSuffix($0) }.map { String(name.dropLast($0.count)) }
+  /// Reads all files of queries: in MS MARCO a query may be in several, with the same text; in
+  /// NQ320k a query is its text, and gets a number as id.
+  private static func readQueries(
+    _ urls: [URL], format: DatasetFormat, malformedLineLimit: Int
+  ) throws(TrainingError) -> (
+    queries: [Query], positions: [String: Int], skippedLines: [TrainingError]
+  ) {
+    var queries: [Query] = []
+    var positions: [String: Int] = [:]
+    var skippedLines: [TrainingError] = []
+    for url in urls {
+      var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
+      if format == .beir {
+        try file.forEachEntry(format, positions: &positions) { entry in
+          queries.append(Query(id: entry.id, text: entry.text))
+        }
+      } else {
+        try file.forEachRow(parse: format.entryParser()) { entry, number throws(TrainingError) in
+          let key = format == .nq320k ? entry.text : entry.id
+          if let earlier = positions[key] {
+            guard queries[earlier].text == entry.text else {
+              throw .duplicateIdentifier(path: url.path, line: number, identifier: key)
+            }
+            return
+          }
+          positions[key] = queries.count
+          let id = format == .nq320k ? "q\(queries.count)" : entry.id
+          queries.append(Query(id: id, text: entry.text))
+        }
+      }
+      skippedLines += file.skippedLines
     }
-    return Set(splits).sorted()
+    if let url = urls.first, queries.isEmpty {
+      throw .emptyFile(path: url.path, expected: "at least one query")
+    }
+    return (queries, positions, skippedLines)
   }
 }

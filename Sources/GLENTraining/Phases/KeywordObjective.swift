@@ -7,6 +7,7 @@ import GLENTensor
 public struct KeywordObjective: TrainingObjective {
   private enum Source {
     case question(Int)
+    case generated(Int)
     case beginning(Int)
     case chunk(Int)
   }
@@ -29,6 +30,9 @@ public struct KeywordObjective: TrainingObjective {
     for index in corpus.questions.indices {
       sources += [Source](repeating: .question(index), count: k.queryWeight)
     }
+    for index in corpus.generated.indices {
+      sources += [Source](repeating: .generated(index), count: k.generatedWeight)
+    }
     for index in corpus.documents.indices {
       sources += [Source](repeating: .beginning(index), count: k.documentWeight)
       sources += [Source](repeating: .chunk(index), count: k.chunkWeight)
@@ -47,6 +51,8 @@ public struct KeywordObjective: TrainingObjective {
   public var optimization: Recipe.Optimization { recipe.keywords.optimization }
   /// The phase remembers nothing.
   public var memory: [Int32] = []
+  /// The tokens that went through the encoder since the objective was made.
+  public private(set) var tokenCount = 0
 
   /// The loss and the gradients of one batch.
   public mutating func gradients(
@@ -67,6 +73,7 @@ public struct KeywordObjective: TrainingObjective {
     targets = targets.map { $0 + [Int32](repeating: -1, count: longest - $0.count) }
     let packed = try TokenBatch(
       inputs, vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    tokenCount += packed.tokens.count
     let (loss, gradients) = try valueAndGradient(of: model) {
       try KeywordLoss.value(
         $0, packed, targets: targets, feedsTokens: recipe.feedsTokens,
@@ -84,6 +91,8 @@ public struct KeywordObjective: TrainingObjective {
       let question = corpus.questions[index]
       let choice = Int.random(in: 0..<question.positives.count, using: &generator)
       return (question.tokens, question.positives[choice])
+    case .generated(let index):
+      return (corpus.generated[index].tokens, corpus.generated[index].document)
     case .beginning(let document):
       return (corpus.beginning(of: document), document)
     case .chunk(let document):

@@ -49,6 +49,8 @@ public struct RefinementObjective: TrainingObjective {
   public var name: String { "refine" }
   /// The optimisation's numbers.
   public var optimization: Recipe.Optimization { recipe.refinement.optimization }
+  /// The tokens that went through the encoder since the objective was made.
+  public private(set) var tokenCount = 0
 
   /// The sampler's state.
   public var memory: [Int32] {
@@ -90,6 +92,8 @@ public struct RefinementObjective: TrainingObjective {
     let dropout = Dropout(
       rate: optimization.dropout ?? model.configuration.dropoutRate, key: key.split(1))
     let tokens = documents.map { corpus.beginning(of: $0, limit: limit) }
+
+    tokenCount += (queries + tokens).reduce(0) { $0 + $1.count }
 
     var parts: RefinementLoss.Parts?
     let (total, gradients) = try valueAndGradient(of: model) {

@@ -13,9 +13,11 @@ public struct TrainingCorpus: Sendable {
   }
 
   /// All pieces of each document, without an end token.
-  public let documents: [[Int32]]
+  public let documents: TokenSequences
   /// The training queries.
   public let questions: [Question]
+  /// Generated queries in tokens, each with the position of its document.
+  public let generated: [(tokens: [Int32], document: Int)]
   /// Each document's keywords, and a distinguishing piece where keywords collide.
   public let keywords: [[Int32]]
   /// The most tokens of a document, the end token included.
@@ -25,11 +27,19 @@ public struct TrainingCorpus: Sendable {
   ///
   /// - Parameters:
   ///   - split: the judgements to train on; queries without a positive are left out.
+  ///   - generatedQueries: more queries for phase 1.
+  ///   - cache: where tokens are kept for other runs.
   /// - Throws: `TrainingError.trainingData` if nothing can be trained on; what the dataset throws.
   public init(
-    _ dataset: RetrievalDataset, split: String = "train", tokenizer: some Tokenizer, recipe: Recipe
+    _ dataset: RetrievalDataset, split: String = "train", tokenizer: some Tokenizer, recipe: Recipe,
+    generatedQueries: [GeneratedQueries.Pair] = [], cache: TokenCache? = nil
   ) throws {
-    documents = dataset.documents.map { tokenizer.encode(TextCleaning.clean($0.fullText)) }
+    let texts = dataset.documents.lazy.map(\.fullText)
+    func sequences(_ purpose: String, _ encode: (String) -> [Int32]) -> TokenSequences {
+      cache?.sequences(of: texts, purpose: purpose, encode: encode)
+        ?? TokenSequences(texts.map(encode))
+    }
+    documents = sequences("documents") { tokenizer.encode(TextCleaning.clean($0)) }
     maximumDocumentLength = recipe.maximumDocumentLength
     var positives: [Int: Set<Int>] = [:]
     for judgement in try dataset.judgements(split: split) where judgement.isPositive {
@@ -42,11 +52,19 @@ public struct TrainingCorpus: Sendable {
           maximumLength: recipe.maximumQueryLength),
         positives: (positives[query] ?? []).sorted())
     }
+    generated = generatedQueries.map { pair in
+      let text = TextCleaning.clean(pair.text)
+      return (
+        tokenizer.encode(text, maximumLength: recipe.maximumQueryLength), document: pair.document
+      )
+    }
     guard !documents.isEmpty else {
       throw TrainingError.trainingData(reason: "the corpus has no documents")
     }
-    let extractor = KeywordExtractor(
-      texts: dataset.documents.map { (title: $0.title, text: $0.text) }, tokenizer: tokenizer)
+    let pieces = sequences("keywords") {
+      KeywordExtractor.pieces(title: "", text: $0, tokenizer: tokenizer)
+    }
+    let extractor = KeywordExtractor(documents: Array(pieces), tokenizer: tokenizer)
     keywords = extractor.keywordTargets(count: recipe.identifierLength)
   }
 

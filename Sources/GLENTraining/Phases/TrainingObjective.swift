@@ -13,6 +13,9 @@ public protocol TrainingObjective {
   /// What must survive a restart besides weights and moments.
   var memory: [Int32] { get set }
 
+  /// The tokens that went through the encoder since the objective was made.
+  var tokenCount: Int { get }
+
   /// The losses and the gradients of one forward computation.
   ///
   /// - Parameters:
@@ -22,6 +25,11 @@ public protocol TrainingObjective {
   mutating func gradients(
     of model: T5Model, batch: Int, key: RandomKey
   ) throws -> (losses: [LossPart], gradients: Gradients)
+}
+
+extension TrainingObjective {
+  /// Zero: nothing is counted.
+  public var tokenCount: Int { 0 }
 }
 
 /// A number that training reports under a name; the first part of a step is the whole loss.

@@ -46,7 +46,7 @@ public struct PhaseTrainer {
     let schedule = LearningRateSchedule(
       warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
     let clock = ContinuousClock()
-    var recent: [ContinuousClock.Instant] = [clock.now]
+    var recent = [(time: clock.now, tokens: objective.tokenCount)]
     while step < o.steps {
       if shouldStop() {
         try saveCheckpoint(model, objective)
@@ -89,10 +89,12 @@ public struct PhaseTrainer {
         progress.validation = value
         if value > best?.value ?? -.infinity { best = (value, model) }
       }
-      recent.append(clock.now)
+      recent.append((clock.now, objective.tokenCount))
       if recent.count > 50 { recent.removeFirst() }
-      progress.stepsPerSecond =
-        Double(recent.count - 1) / max((recent[recent.count - 1] - recent[0]) / .seconds(1), 1e-9)
+      let (first, last) = (recent[0], recent[recent.count - 1])
+      let seconds = max((last.time - first.time) / .seconds(1), 1e-9)
+      progress.stepsPerSecond = Double(recent.count - 1) / seconds
+      progress.tokensPerSecond = Double(last.tokens - first.tokens) / seconds
       report(progress)
       if o.checkpointInterval > 0, step % o.checkpointInterval == 0, step < o.steps {
         try saveCheckpoint(model, objective)

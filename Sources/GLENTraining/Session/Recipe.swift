@@ -42,6 +42,8 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var optimization: Optimization
     /// How often an epoch has each training query.
     public var queryWeight = 1
+    /// How often an epoch has each generated query, if a file of them is given.
+    public var generatedWeight = 1
     /// How often an epoch has each document's beginning.
     public var documentWeight = 1
     /// How often an epoch has a random chunk of each document.
@@ -107,6 +109,8 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var keywords: Keywords
   /// Phase 2.
   public var refinement: Refinement
+  /// Learning to generate queries, no part of the method itself.
+  public var queries: Optimization
 
   /// The paper's values for NQ320k.
   public static let paper = Recipe(
@@ -117,7 +121,9 @@ public struct Recipe: Sendable, Codable, Equatable {
     refinement: Refinement(
       optimization: Optimization(
         steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
-        clippingNorm: 0, validationInterval: 100)))
+        clippingNorm: 0, validationInterval: 100)),
+    queries: Optimization(
+      steps: 4000, batchSize: 32, accumulation: 8, learningRate: 1e-4, decoderLearningRate: 1e-4))
 
   /// A small corpus and a small model from random weights, in minutes on a processor.
   public static let small = Recipe(
@@ -132,7 +138,10 @@ public struct Recipe: Sendable, Codable, Equatable {
       optimization: Optimization(
         steps: 80, batchSize: 32, learningRate: 1e-4, decoderLearningRate: 1e-4, dropout: 0,
         validationInterval: 20),
-      negatives: 4, queryWeight: 2, chunkWeight: 4, tokenDropRate: 0.5, documentLength: 64))
+      negatives: 4, queryWeight: 2, chunkWeight: 4, tokenDropRate: 0.5, documentLength: 64),
+    queries: Optimization(
+      steps: 1000, batchSize: 32, learningRate: 1e-3, decoderLearningRate: 1e-3, warmupSteps: 50,
+      schedule: .squareRoot, dropout: 0))
 
   /// A recipe by name.
   public static func preset(_ name: String) -> Recipe? {
@@ -147,6 +156,8 @@ public struct Recipe: Sendable, Codable, Equatable {
 extension Recipe {
   /// Reads a recipe: the keys of a JSON file over those of `base`.
   ///
+  /// Two keys are no values: `preset` names another base, `about` says what the file is for.
+  ///
   /// - Throws: `TrainingError.recipe` for a file that cannot be read, an unknown key, or a value of
   ///   the wrong type or out of range.
   public init(contentsOf url: URL, over base: Recipe) throws(TrainingError) {
@@ -154,7 +165,7 @@ extension Recipe {
       throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
     }
     do {
-      self = try Self.merged(data, over: base)
+      self = try Self.merged(JSONDecoder().decode(JSONValue.self, from: data), over: base)
     } catch TrainingError.recipe(_, let reason) {
       throw .recipe(path: url.path, reason: reason)
     } catch {
@@ -177,6 +188,7 @@ extension Recipe {
     try require((16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 or more")
     for (name, o) in [
       ("keywords", keywords.optimization), ("refinement", refinement.optimization),
+      ("queries", queries),
     ] {
       try require(o.steps >= 0, "\(name): steps must not be negative")
       try require(
@@ -192,7 +204,7 @@ extension Recipe {
     }
     let k = keywords
     let weights = [
-      ("keywords", [k.queryWeight, k.documentWeight, k.chunkWeight]),
+      ("keywords", [k.queryWeight, k.generatedWeight, k.documentWeight, k.chunkWeight]),
       ("refinement", [refinement.queryWeight, refinement.chunkWeight]),
     ]
     for (name, weights) in weights {
@@ -215,16 +227,65 @@ extension Recipe {
       "refinement: negatives must be 0 to 4096, weights not negative, lowestTemperature above 0")
   }
 
+  /// Changes one value by an assignment such as `keywords.optimization.steps=4000`.
+  ///
+  /// - Throws: `TrainingError.recipe` for what is no assignment, an unknown key, or a value of the
+  ///   wrong type or out of range.
+  public mutating func set(_ assignment: String) throws(TrainingError) {
+    let parts = assignment.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, !parts[0].isEmpty else {
+      throw .recipe(
+        path: assignment, reason: "is no assignment; expected key=value, as in identifierLength=7")
+    }
+    let literal = try? JSONDecoder().decode(JSONValue.self, from: Data(parts[1].utf8))
+    var change = literal ?? .string(String(parts[1]))
+    for key in parts[0].split(separator: ".", omittingEmptySubsequences: false).reversed() {
+      change = .object([String(key): change])
+    }
+    let changed: Recipe
+    do {
+      changed = try Self.merged(change, over: self)
+    } catch TrainingError.recipe(_, let reason) {
+      throw .recipe(path: assignment, reason: reason)
+    } catch {
+      throw .recipe(path: assignment, reason: "is not a recipe: \(error)")
+    }
+    try changed.validate(path: assignment)
+    self = changed
+  }
+
+  private static func merged(_ changes: JSONValue, over base: Recipe) throws -> Recipe {
+    guard case .object(var keys) = changes else {
+      throw TrainingError.recipe(path: "recipe", reason: "expected an object with a recipe's keys")
+    }
+    var base = base
+    if case .string(let name) = keys.removeValue(forKey: "preset") {
+      guard let preset = Self.preset(name) else {
+        throw TrainingError.recipe(
+          path: "recipe", reason: "no preset is called \(name); known: paper, small")
+      }
+      base = preset
+    }
+    keys["about"] = nil
+    return try overlaid(.object(keys), over: base)
+  }
+
   /// The keys of a JSON object over those of a recipe of any kind.
   static func merged<Value: Codable>(_ data: Data, over base: Value) throws -> Value {
     let changes = try JSONDecoder().decode(JSONValue.self, from: data)
     guard case .object = changes else {
       throw TrainingError.recipe(path: "recipe", reason: "expected an object with a recipe's keys")
     }
+    return try overlaid(changes, over: base)
+  }
+
+  private static func overlaid<Value: Codable>(
+    _ changes: JSONValue, over base: Value
+  ) throws -> Value {
     let encoded = try JSONEncoder().encode(base)
-    let base = try JSONDecoder().decode(JSONValue.self, from: encoded)
+    let values = try JSONDecoder().decode(JSONValue.self, from: encoded)
     func recipe(_ changes: JSONValue) throws -> Value {
-      let merged = try base.overlaid(with: changes, path: "")
+      let merged = try values.overlaid(with: changes, path: "")
       return try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(merged))
     }
     do {
@@ -293,7 +354,7 @@ private indirect enum JSONValue: Codable {
     guard case .object(var own) = self, case .object(let others) = changes else { return changes }
     for (key, value) in others {
       // `dropout` is absent from the encoded base where it is nil.
-      let isDropout = key == "dropout" && path.hasSuffix("optimization.")
+      let isDropout = key == "dropout" && (path.hasSuffix("optimization.") || path == "queries.")
       guard let old = own[key] ?? (isDropout ? .null : nil) else {
         throw TrainingError.recipe(
           path: "recipe",

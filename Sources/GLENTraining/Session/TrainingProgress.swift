@@ -12,6 +12,10 @@ public struct TrainingProgress: Sendable {
   public var gradientNorm: Float
   /// Updates a second, lately.
   public var stepsPerSecond: Double
+  /// Tokens a second that went through the encoder, lately; 0 where a phase does not count them.
+  public var tokensPerSecond = 0.0
+  /// What else the validation measured, if this update was followed by one.
+  public var measurements: [LossPart] = []
   /// The latest validation's value, if this update was followed by one.
   public var validation: Double?
 

@@ -17,6 +17,8 @@ public struct TrainingSession {
 
   /// A phase of training.
   public enum Phase: String, Sendable, CaseIterable {
+    /// Query generation, no part of the method itself: document in, query out.
+    case queries
     /// Keyword-based identifier assignment.
     case keywords
     /// Ranking-based identifier refinement.
@@ -29,8 +31,14 @@ public struct TrainingSession {
   public var start: Start
   /// A SentencePiece model to use instead of the start's own, or of a new one.
   public var tokenizerURL: URL?
+  /// A folder where the tokens of corpora are kept for other runs; nil keeps none.
+  public var cacheFolder: URL?
+  /// Files of generated queries (`GeneratedQueries`), from which phase 1 learns too.
+  public var generatedQueryURLs: [URL] = []
+  /// How many malformed lines of each of these files to leave out before failing.
+  public var malformedLineLimit = 0
   /// What to run, in the method's order.
-  public var phases: [Phase] = Phase.allCases
+  public var phases: [Phase] = [.keywords, .refine]
   /// The seed of all random numbers.
   public var seed: UInt64 = 1
   /// Whether to go on from the output's checkpoint.
@@ -76,7 +84,10 @@ public struct TrainingSession {
         pieceCount: tokenizer.pieceCount, vocabularySize: size),
       feedsTokens: recipe.feedsTokens)
     logger.info("tokenising \(dataset.documents.count) documents")
-    let corpus = try TrainingCorpus(dataset, tokenizer: tokenizer, recipe: recipe)
+    let cache = cacheFolder.map { TokenCache(folder: $0, vocabulary: tokenizer.modelData) }
+    let corpus = try TrainingCorpus(
+      dataset, tokenizer: tokenizer, recipe: recipe,
+      generatedQueries: generatedQueries(for: dataset), cache: cache)
     let validator = try Validator(
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
     logger.info(
@@ -101,13 +112,28 @@ public struct TrainingSession {
     for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
       if let url = resumeURL, try Self.phase(of: url) != phase.rawValue { continue }
-      var trainer = PhaseTrainer(key: key.split(phase == .keywords ? 10 : 11))
+      let stream = [Phase.keywords: 10, .refine: 11, .queries: 12][phase] ?? 0
+      var trainer = PhaseTrainer(key: key.split(stream))
       trainer.checkpointURL = checkpoint
       trainer.fingerprint = try fingerprint(corpus)
-      trainer.report = report
       trainer.shouldStop = shouldStop
-      if let validator { trainer.validate = { try validator.value(of: $0) } }
+      var measurements: [LossPart] = []
+      if let validator, phase != .queries {
+        trainer.validate = {
+          let (value, parts) = try validator.measure($0)
+          measurements = parts
+          return value
+        }
+      }
+      trainer.report = { progress in
+        var progress = progress
+        if progress.validation != nil { progress.measurements = measurements }
+        report(progress)
+      }
       switch phase {
+      case .queries:
+        var objective = try QueryGenerationObjective(corpus, recipe: recipe, key: key.split(3))
+        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
         try Self.run(&trainer, &model, &objective, resuming: resumeURL)
@@ -162,7 +188,21 @@ public struct TrainingSession {
     for question in corpus.questions {
       add(question.tokens.map(Int.init) + question.positives + [-1])
     }
+    for query in corpus.generated { add(query.tokens.map(Int.init) + [query.document, -1]) }
     return "\(numbers) seed \(seed) data \(hash)"
+  }
+
+  private func generatedQueries(
+    for dataset: RetrievalDataset
+  ) throws -> [GeneratedQueries.Pair] {
+    try generatedQueryURLs.flatMap { url in
+      let (pairs, skipped) = try GeneratedQueries.pairs(
+        contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit)
+      for line in skipped.prefix(5) { logger.warning("\(line)") }
+      logger.info(
+        "\(pairs.count) generated queries, \(skipped.count) malformed lines in \(url.path)")
+      return pairs
+    }
   }
 
   private func makeFolder(_ url: URL) throws {

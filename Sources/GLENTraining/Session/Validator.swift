@@ -2,6 +2,12 @@ import GLENIndex
 import GLENModel
 import GLENText
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Measures a model in training: indexes the corpus and ranks the queries of a split.
 struct Validator {
   private let documents: [[Int32]]
@@ -31,8 +37,9 @@ struct Validator {
     }
   }
 
-  /// The mean reciprocal rank within ten of exact search: it moves with Recall@1, in smaller steps.
-  func value(of model: T5Model) throws -> Double {
+  /// The mean reciprocal rank within ten of exact search, which moves with Recall@1 in smaller
+  /// steps; beside it recall, and how well the identifiers tell documents apart.
+  func measure(_ model: T5Model) throws -> (value: Double, parts: [LossPart]) {
     let generator = try IdentifierGenerator(model: model, settings: settings)
     let (tokens, weights) = try generator.identifiers(of: documents)
     let (table, order) = try IdentifierTable.sorting(
@@ -40,14 +47,47 @@ struct Validator {
       vocabularySize: model.configuration.vocabularySize)
     let search = ExactSearch(table: table)
     var sum = 0.0
-    for first in stride(from: 0, to: queries.count, by: 128) {
-      let part = Array(queries[first..<min(first + 128, queries.count)])
+    var (first, firstTen) = (0, 0)
+    for begin in stride(from: 0, to: queries.count, by: 128) {
+      let part = Array(queries[begin..<min(begin + 128, queries.count)])
       for (offset, scores) in try generator.scores(of: part).enumerated() {
         let ranked = try search.rank(scores, limit: 10)
-        let place = ranked.firstIndex { positives[first + offset].contains(order[$0.document]) }
-        if let place { sum += 1 / Double(place + 1) }
+        let place = ranked.firstIndex { positives[begin + offset].contains(order[$0.document]) }
+        guard let place else { continue }
+        sum += 1 / Double(place + 1)
+        firstTen += 1
+        if place == 0 { first += 1 }
       }
     }
-    return sum / Double(queries.count)
+    let count = Float(queries.count)
+    let recalls = [
+      LossPart(name: "validation/R@1", value: Float(first) / count),
+      LossPart(name: "validation/R@10", value: Float(firstTen) / count),
+    ]
+    let n = settings.identifierLength
+    return (sum / Double(queries.count), recalls + Self.statistics(of: tokens, length: n))
+  }
+
+  /// How well identifiers tell documents apart.
+  ///
+  /// The share of documents with an identifier of their own, the documents that share theirs, the
+  /// most that share one, and the entropy of the identifiers' distribution in bits.
+  static func statistics(of tokens: [Int32], length: Int) -> [LossPart] {
+    var counts: [ArraySlice<Int32>: Int] = [:]
+    for first in stride(from: 0, to: tokens.count, by: length) {
+      counts[tokens[first..<first + length], default: 0] += 1
+    }
+    let documents = tokens.count / length
+    let unique = counts.values.count { $0 == 1 }
+    let entropy = counts.values.reduce(0.0) { sum, count in
+      let share = Double(count) / Double(documents)
+      return sum - share * log2(share)
+    }
+    return [
+      LossPart(name: "identifiers/unique_share", value: Float(unique) / Float(max(documents, 1))),
+      LossPart(name: "identifiers/colliding_documents", value: Float(documents - unique)),
+      LossPart(name: "identifiers/largest_collision", value: Float(counts.values.max() ?? 0)),
+      LossPart(name: "identifiers/entropy_bits", value: Float(entropy)),
+    ]
   }
 }

@@ -137,6 +137,64 @@ struct RecipeTests {
     #expect(Recipe.preset("large") == nil)
   }
 
+  @Test func assignmentsChangeOneValue() throws {
+    var recipe = Recipe.small
+    try recipe.set("keywords.optimization.steps=4000")
+    try recipe.set("identifierLength=7")
+    try recipe.set("refinement.optimization.schedule=constant")
+    try recipe.set("refinement.anneals=false")
+    try recipe.set("queries.dropout=null")
+    var expected = Recipe.small
+    expected.keywords.optimization.steps = 4000
+    expected.identifierLength = 7
+    expected.refinement.optimization.schedule = .constant
+    expected.refinement.anneals = false
+    expected.queries.dropout = nil
+    #expect(recipe == expected)
+  }
+
+  @Test(arguments: [
+    ("steps", "is no assignment"), ("=3", "is no assignment"), ("step=3", "unknown key step;"),
+    ("keywords.steps=3", "unknown key keywords.steps;"), ("keywords=3", "keywords"),
+    ("identifierLength=many", "identifierLength"), ("identifierLength=0", "must be 1 to 64"),
+    ("identifierLength=", "identifierLength"), ("keywords..steps=1", "keywords."),
+  ])
+  func anAssignmentThatIsWrongNamesItself(text: String, reason: String) {
+    var recipe = Recipe.small
+    let error = #expect(throws: TrainingError.self) { try recipe.set(text) }
+    #expect(error?.description.hasPrefix(text + ": ") == true)
+    #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
+    #expect(recipe == .small)
+  }
+
+  @Test func aFileMayNameItsPreset() throws {
+    let recipe = try Self.read(
+      "{\"about\": \"x\", \"preset\": \"paper\", \"identifierLength\": 7}", over: .small)
+    var expected = Recipe.paper
+    expected.identifierLength = 7
+    #expect(recipe == expected)
+    #expect(try Self.refusal("{\"preset\": \"large\"}").contains("no preset is called large"))
+  }
+
+  /// Every file in Recipes is one, and the paper's have the paper's values.
+  @Test func theRecipesOfTheRepositoryAreValid() throws {
+    let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    let folder = root.appendingPathComponent("Recipes")
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    #expect(names.count == 7)
+    var recipes: [String: Recipe] = [:]
+    for name in names {
+      recipes[name] = try Recipe(contentsOf: folder.appendingPathComponent(name), over: .small)
+    }
+    #expect(recipes["nq320k.json"] == .paper)
+    let marco = try #require(recipes["msmarco.json"])
+    #expect(marco.identifierLength == 7)
+    let optimization = marco.keywords.optimization
+    #expect((optimization.batchSize, optimization.accumulation) == (128, 8))
+    #expect(marco.refinement == Recipe.paper.refinement)
+  }
+
   /// The numbers of the paper's NQ320k runs.
   @Test func thePaperIsThePapers() {
     let recipe = Recipe.paper

@@ -1,0 +1,124 @@
+import Foundation
+
+/// Keeps what a training run reports in its folder: `metrics.jsonl`, and the same for TensorBoard.
+///
+/// A line is written at once and whole. When a run is resumed, or begun again, the lines that it
+/// will write anew are cut off first, and the event file is made again from those that stay. Hand
+/// `record` to `TrainingSession.report`.
+///
+/// Of a long phase some two thousand updates are kept, evenly spaced, and each that was followed by
+/// a validation.
+public final class RunLog {
+  /// The most updates of a phase that are kept for their losses alone.
+  static let recordsPerPhase = 2000
+
+  /// The folder's file of metrics.
+  public static func metricsURL(in folder: URL) -> URL {
+    folder.appendingPathComponent("metrics.jsonl")
+  }
+
+  private let folder: URL
+  private let warn: (String) -> Void
+  private let now: () -> Double
+  private var phase: String?
+  private var metrics: FileHandle?
+  private var events: EventFile?
+  private var hasFailed = false
+
+  /// A log of a run in `folder`, which is first written to when training first reports.
+  ///
+  /// - Parameter warn: is told once if nothing more can be written; training goes on.
+  public init(folder: URL, warn: @escaping (String) -> Void = { _ in }) {
+    self.folder = folder
+    self.warn = warn
+    now = { Date().timeIntervalSince1970 }
+  }
+
+  /// Keeps a report, if it is one of those that are kept.
+  public func record(_ progress: TrainingProgress) {
+    guard !hasFailed else { return }
+    do {
+      if progress.phase != phase { try begin(progress) }
+      let interval = max(1, progress.steps / Self.recordsPerPhase)
+      guard
+        progress.step % interval == 0 || progress.step == 1 || progress.step == progress.steps
+          || progress.validation != nil
+      else { return }
+      let record = MetricsRecord(progress, time: now())
+      try metrics?.write(contentsOf: Self.line(record))
+      try events?.append(record)
+    } catch {
+      hasFailed = true
+      warn("the run's metrics can no longer be written: \(error.localizedDescription)")
+    }
+  }
+
+  /// The records of a run, in the order of training.
+  ///
+  /// - Throws: `TrainingError` for a file that is missing, or a line that is no record.
+  public static func records(in folder: URL) throws(TrainingError) -> [MetricsRecord] {
+    let url = metricsURL(in: folder)
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw .fileNotFound(path: url.path, expected: "the metrics of a training run")
+    }
+    var records: [MetricsRecord] = []
+    var file = DatasetFile(url, malformedLineLimit: 0)
+    try file.forEachRow { line, _ throws(LineProblem) in
+      guard let record = try? JSONDecoder().decode(MetricsRecord.self, from: Data(line)) else {
+        throw LineProblem(expected: "a record of metrics", got: "something else")
+      }
+      return record
+    } _: { record, _ in
+      records.append(record)
+    }
+    return records
+  }
+
+  private static func line(_ record: MetricsRecord) throws -> Data {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return try encoder.encode(record) + Data("\n".utf8)
+  }
+
+  /// Opens the files where a phase begins or goes on.
+  private func begin(_ progress: TrainingProgress) throws {
+    phase = progress.phase
+    let url = Self.metricsURL(in: folder)
+    let kept = try Self.keptRecords(url, before: progress)
+    try kept.bytes.write(to: url, options: .atomic)
+    let metrics = try FileHandle(forWritingTo: url)
+    try metrics.seekToEnd()
+    self.metrics = metrics
+
+    let board = folder.appendingPathComponent("tensorboard")
+    try FileManager.default.createDirectory(at: board, withIntermediateDirectories: true)
+    for name in try FileManager.default.contentsOfDirectory(atPath: board.path)
+    where name.hasPrefix("events.out.tfevents.") && name.hasSuffix(".glen") {
+      try FileManager.default.removeItem(at: board.appendingPathComponent(name))
+    }
+    let time = kept.records.first?.time ?? now()
+    let name = "events.out.tfevents.\(Int(now())).glen"
+    let events = try EventFile(creating: board.appendingPathComponent(name), time: time)
+    for record in kept.records { try events.append(record) }
+    self.events = events
+  }
+
+  /// The lines of an earlier run up to the update before this one, or to the first damaged line.
+  private static func keptRecords(
+    _ url: URL, before progress: TrainingProgress
+  ) throws -> (bytes: Data, records: [MetricsRecord]) {
+    guard let data = try? Data(contentsOf: url) else { return (Data(), []) }
+    let order = TrainingSession.Phase.allCases.map(\.rawValue)
+    func place(_ phase: String) -> Int { order.firstIndex(of: phase) ?? order.count }
+    var records: [MetricsRecord] = []
+    var bytes = Data()
+    for line in data.split(separator: 0x0A) {
+      guard let record = try? JSONDecoder().decode(MetricsRecord.self, from: line),
+        (place(record.phase), record.step) < (place(progress.phase), progress.step)
+      else { break }
+      records.append(record)
+      bytes += line + Data("\n".utf8)
+    }
+    return (bytes, records)
+  }
+}

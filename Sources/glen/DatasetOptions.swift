@@ -1,0 +1,50 @@
+import ArgumentParser
+import Foundation
+import GLENIndex
+import GLENTraining
+
+extension DatasetFormat: ExpressibleByArgument {}
+
+/// How a command reads its `--corpus`.
+struct DatasetOptions: ParsableArguments {
+  @Option(help: "A folder in BEIR's, MS MARCO's or NQ320k's layout.") var corpus: String
+  @Option(help: "beir, msmarco or nq320k; recognised by the folder's files if not given.")
+  var format: DatasetFormat?
+  @Option(help: "How many malformed lines of each file to pass over before failing.")
+  var malformedLimit = 0
+
+  func validate() throws {
+    if malformedLimit < 0 { throw ValidationError("--malformed-limit must be 0 or more") }
+  }
+
+  /// The whole dataset; says what was left out of it.
+  ///
+  /// - Parameter splits: the splits that will be used.
+  func dataset(splits: [String]) throws -> RetrievalDataset {
+    let dataset = try RetrievalDataset(
+      contentsOf: URL(fileURLWithPath: corpus), format: format, malformedLineLimit: malformedLimit)
+    var skipped = dataset.skippedLines
+    if malformedLimit > 0 {
+      for split in splits where dataset.splits.contains(split) {
+        skipped += try dataset.judgementList(split: split).skippedLines
+      }
+    }
+    Self.report(skipped)
+    return dataset
+  }
+
+  /// The documents alone.
+  func documents() throws -> [Document] {
+    let url = URL(fileURLWithPath: corpus)
+    let read = try RetrievalDataset.documentList(
+      contentsOf: url, format: format, malformedLineLimit: malformedLimit)
+    Self.report(read.skippedLines)
+    return read.documents
+  }
+
+  private static func report(_ skipped: [TrainingError]) {
+    for line in skipped.prefix(5) { Console.error("warning: \(line)") }
+    if skipped.count > 5 { Console.error("warning: ... and \(skipped.count - 5) more") }
+    if !skipped.isEmpty { Console.error("\(skipped.count) malformed lines were left out") }
+  }
+}

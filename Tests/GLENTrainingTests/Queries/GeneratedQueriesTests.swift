@@ -1,0 +1,102 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import Testing
+
+@testable import GLENTraining
+
+@Suite("Generated queries") struct GeneratedQueriesTests {
+  private typealias Pair = GeneratedQueries.Pair
+
+  private static func read(_ text: String, limit: Int = 0) throws -> [GeneratedQueries.Pair] {
+    var files = ToyCorpus.files
+    files["generated"] = text
+    let folder = try TemporaryFolder(files)
+    return try GeneratedQueries.pairs(
+      contentsOf: folder.url.appendingPathComponent("generated"),
+      of: RetrievalDataset(contentsOf: folder.url), malformedLineLimit: limit
+    ).pairs
+  }
+
+  @Test func readsJSONLinesAndTables() throws {
+    let expected = [
+      Pair(text: "what is it", document: 3), Pair(text: "where", document: 3),
+      Pair(text: "who", document: 1),
+    ]
+    #expect(
+      try Self.read(
+        """
+        {"doc_id": "d3", "queries": ["what is it", "where", ""]}
+        {"doc_id": "d1", "queries": ["who"]}
+        """) == expected)
+    #expect(try Self.read("d3\twhat is it\nd3\twhere\n\nd1\twho\n") == expected)
+  }
+
+  @Test func aLineStandsForTheDocumentOfItsNumber() throws {
+    let lines = (0..<ToyCorpus.documentCount).map { $0 == 4 ? "" : "query \($0)" }
+    let pairs = try Self.read(lines.joined(separator: "\n"))
+    #expect(pairs.map(\.document) == (0..<ToyCorpus.documentCount).filter { $0 != 4 })
+    #expect(pairs.allSatisfy { $0.text == "query \($0.document)" })
+    for wrong in [Array(lines.dropLast()), lines + ["more"]] {
+      #expect(throws: TrainingError.self) { try Self.read(wrong.joined(separator: "\n")) }
+    }
+  }
+
+  @Test(arguments: [
+    ("{\"doc_id\": \"d3\"}", "line 1 is malformed"), ("d3\tone\ttwo", "line 1 is malformed"),
+    ("d1\tx\nd99\tx", "line 2 names an unknown document"), ("d1\tx\n\t", "d1"),
+  ])
+  func namesTheLine(text: String, reason: String) throws {
+    if reason == "d1" { return #expect(try Self.read(text).count == 1) }
+    let error = #expect(throws: TrainingError.self) { try Self.read(text) }
+    #expect(error?.description.contains(reason) == true)
+  }
+
+  @Test func malformedLinesArePassedOverUpToALimit() throws {
+    #expect(try Self.read("d1\tx\nd2\nd3\ty\n", limit: 1).map(\.document) == [1, 3])
+    #expect(throws: TrainingError.self) { try Self.read("d1\tx\nd2\nd3\n", limit: 1) }
+  }
+
+  @Test func phaseOneLearnsFromThem() throws {
+    var recipe = ToyCorpus.recipe
+    recipe.keywords.queryWeight = 0
+    recipe.keywords.documentWeight = 0
+    recipe.keywords.chunkWeight = 0
+    recipe.keywords.generatedWeight = 1
+    let folder = try TemporaryFolder(ToyCorpus.files)
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    func objective(_ pairs: [GeneratedQueries.Pair]) throws -> KeywordObjective {
+      let corpus = try TrainingCorpus(
+        dataset, tokenizer: WordTokenizer(), recipe: recipe, generatedQueries: pairs)
+      return try KeywordObjective(corpus, recipe: recipe, key: RandomKey(seed: 1))
+    }
+    #expect(throws: TrainingError.self) { try objective([]) }
+    let text = WordTokenizer.words.prefix(3).joined(separator: " ")
+    var one = try objective([GeneratedQueries.Pair(text: text, document: 5)])
+    _ = try one.gradients(of: ToyCorpus.model(), batch: 0, key: RandomKey(seed: 2))
+    // Nothing but that query, four tokens or fewer where some were dropped.
+    #expect(one.tokenCount <= 4 * recipe.keywords.optimization.batchSize)
+  }
+
+  /// A network that learns one query for each document writes just these.
+  @Test func aTrainedGeneratorWritesItsQueries() throws {
+    var recipe = ToyCorpus.recipe
+    (recipe.queries.steps, recipe.queries.batchSize) = (150, 12)
+    (recipe.queries.learningRate, recipe.queries.decoderLearningRate) = (0.02, 0.02)
+    (recipe.queries.warmupSteps, recipe.queries.dropout) = (5, 0)
+    (recipe.queries.checkpointInterval, recipe.queries.validationInterval) = (0, 0)
+    var files = ToyCorpus.files
+    files["qrels/train.tsv"] = "a1\td1\t1\na2\td2\t1\nb3\td3\t1\n"
+    let folder = try TemporaryFolder(files)
+    let corpus = try TrainingCorpus(
+      RetrievalDataset(contentsOf: folder.url), tokenizer: WordTokenizer(), recipe: recipe)
+    var objective = try QueryGenerationObjective(corpus, recipe: recipe, key: RandomKey(seed: 1))
+    var model = try ToyCorpus.model()
+    var trainer = PhaseTrainer(key: RandomKey(seed: 3))
+    try trainer.train(&model, &objective)
+    let batch = try TokenBatch(
+      (1...3).map { corpus.beginning(of: $0) }, vocabularySize: 128)
+    let written = try model.generate(batch, maximumLength: 12)
+    #expect(written == corpus.questions.map { Array($0.tokens.dropLast()) })
+  }
+}
