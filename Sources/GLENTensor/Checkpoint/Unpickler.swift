@@ -1,9 +1,10 @@
 /// Reads the few pickle instructions that a PyTorch state dictionary is made of, and runs nothing.
 ///
 /// A pickle is a program; its `GLOBAL` may name any function of Python and its `REDUCE` call it. Here
-/// five names mean something, to this reader alone, and everything else is refused by name. Values
-/// that hold others live in lists of the reader and are named by number, so that no pickle can nest
-/// deeply or contain itself in a way that costs more than its own length.
+/// three functions and the types of storages mean something, to this reader alone, and everything
+/// else is refused by name. Values that hold others live in lists of the reader and are named by
+/// number, so that no pickle can nest deeply or contain itself in a way that costs more than its own
+/// length.
 struct Unpickler {
   /// Something on the stack.
   enum Value {
