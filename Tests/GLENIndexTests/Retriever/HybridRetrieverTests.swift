@@ -1,0 +1,45 @@
+import Foundation
+import Testing
+
+@testable import GLENIndex
+
+@Suite("Hybrid search with a model")
+struct HybridRetrieverTests {
+  @Test("Keywords find what a random model does not, after saving and opening too")
+  func findsByKeywords() throws {
+    try withTemporaryFolder { folder in
+      var indexer = Indexer(model: try ToyModel.folder(in: folder))
+      indexer.keepsKeywords = true
+      let made = try indexer.index(ToyModel.documents)
+      let url = folder.appendingPathComponent("index")
+      try made.save(to: url)
+      let opened = try Retriever(opening: url)
+      for question in ToyModel.questions {
+        for hybrid in [Hybrid.reciprocalRank, .interpolated(0.4)] {
+          let hits = try opened.search(question, limit: 7, hybrid: hybrid)
+          #expect(hits == (try made.search(question, limit: 7, hybrid: hybrid)))
+          #expect(hits.count == 7)
+        }
+        #expect(
+          try opened.search(question, limit: 48, hybrid: .interpolated(1)).map(\.id)
+            == opened.search(question, limit: 48).map(\.id))
+      }
+      // Case does not matter to keywords.
+      for question in ["comets", "The COMETS of which we speak"] {
+        let best = try opened.search(question, limit: 4, hybrid: .interpolated(0))
+        #expect(best.allSatisfy { $0.id.hasPrefix("comets-") })
+      }
+    }
+  }
+
+  @Test("An index without keywords says so")
+  func withoutKeywords() throws {
+    try withTemporaryFolder { folder in
+      let retriever = try ToyModel.retriever(in: folder)
+      let error = #expect(throws: IndexError.self) {
+        try retriever.search("comets", hybrid: .reciprocalRank)
+      }
+      #expect(error?.description.contains("keeps none") == true)
+    }
+  }
+}
