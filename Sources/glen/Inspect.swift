@@ -29,8 +29,10 @@ struct Inspect: ParsableCommand {
         documents alone        \(summary.documentsAlone)
         largest bucket         \(summary.largestBucket)
         tokens by step         \(summary.tokensByStep.map(String.init).joined(separator: ", "))
+        segments               \(summary.segments)
         model                  \(summary.model)
         """)
+      Self.print(summary.drift)
     }
   }
 
@@ -47,6 +49,24 @@ struct Inspect: ParsableCommand {
     }
   }
 
+  /// Prints how well identifiers tell documents apart, and how later documents fare.
+  private static func print(_ drift: DriftReport) {
+    func line(_ name: String, _ value: (DriftReport.Group) -> Double, _ format: String) {
+      let groups = drift.added.documents == 0 ? [drift.all] : [drift.all, drift.first, drift.added]
+      Console.output(
+        name.padding(toLength: 23, withPad: " ", startingAt: 0)
+          + groups.map { String(format: format, value($0)) }.joined())
+    }
+    if drift.added.documents > 0 {
+      Console.output("                            all      first      added since")
+      line("documents", { Double($0.documents) }, "%8.0f   ")
+    }
+    line("collisions, %", { 100 * $0.collisionRate }, "%8.2f   ")
+    line("entropy, bits", { $0.identifierEntropy }, "%8.2f   ")
+    line("identifiers of one, %", { 100 * $0.singleDocumentShare }, "%8.2f   ")
+    line("mean weight", { $0.meanWeight }, "%8.2f   ")
+  }
+
   private struct Row: Encodable {
     var id: String
     var tokens: [Int32]
@@ -60,15 +80,19 @@ struct Inspect: ParsableCommand {
     var documentsAlone: Int
     var largestBucket: Int
     var tokensByStep: [Int]
+    var segments: Int
     var model: String
+    var drift: DriftReport
 
     init(_ index: IndexSnapshot) {
       let sizes = IdentifierTrie(index.tables).bucketSizes()
+      drift = index.driftReport()
       documents = index.livingCount
-      identifiers = sizes.count
+      identifiers = drift.all.identifiers
       identifierLength = index.identifierLength
       documentsAlone = sizes.count { $0 == 1 }
-      largestBucket = sizes.max() ?? 0
+      largestBucket = drift.all.largestBucket
+      segments = index.segments.count
       tokensByStep = (0..<index.identifierLength).map { step in
         Set(index.tables.tables.flatMap { $0.tokens(atStep: step) }).count
       }
