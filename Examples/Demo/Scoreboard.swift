@@ -36,12 +36,13 @@ struct Scoreboard {
   /// Adds a stage: with collision ranking, and with the mean over shuffled collisions.
   mutating func add(_ label: String, _ retriever: Retriever) throws {
     try add(label, rankings: SplitRanking().rankings(of: queries, by: retriever))
-    let shuffles = try SplitRanking().shuffledRankings(of: queries, by: retriever, count: 20)
-      .map(reports)
+    let shuffles = try CollisionShuffles(
+      SplitRanking(), of: queries, by: retriever, against: judgements, metrics: metrics)
     rows.append(
       (
-        "  its collisions shuffled", Self.mean(shuffles.map(\.seen)),
-        Self.mean(shuffles.map(\.unseen))
+        "  its collisions shuffled",
+        shuffles.summary(count: 1000) { seen.contains($0) }.mean,
+        shuffles.summary(count: 1000) { unseen.contains($0) }.mean
       ))
   }
 
@@ -102,14 +103,6 @@ struct Scoreboard {
 
   func relevant(_ query: Query) -> Set<String> {
     Set((judgements.grades[query.id] ?? [:]).filter { $0.value > 0 }.keys)
-  }
-
-  private static func mean(_ reports: [EvaluationReport]) -> EvaluationReport {
-    var means: [RankingMetric: Double] = [:]
-    for metric in reports.first?.metrics ?? [] {
-      means[metric] = reports.reduce(0) { $0 + ($1[metric] ?? 0) } / Double(reports.count)
-    }
-    return EvaluationReport(queryCount: reports.first?.queryCount ?? 0, means: means)
   }
 
   private static func percent(_ value: Double) -> String {

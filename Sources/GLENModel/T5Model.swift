@@ -46,6 +46,29 @@ public struct T5Model: Sendable, ParameterContainer {
       dropout: dropout)
   }
 
+  /// The decoder's states at every position of given targets: ordinary training of a T5.
+  ///
+  /// - Parameters:
+  ///   - inputs: what is encoded.
+  ///   - targets: for each input its target, with the end token.
+  /// - Returns: one state for each token of the targets, which predicts it, unscaled,
+  ///   `[total target length, width]`.
+  /// - Throws: `ModelError.input`, `TensorError`.
+  public func targetStates(
+    _ inputs: TokenBatch, targets: [[Int32]], dropout: Dropout = .none
+  ) throws -> Tensor {
+    guard targets.count == inputs.count else {
+      throw ModelError.input(reason: "\(inputs.count) inputs need as many targets")
+    }
+    let shifted = try TokenBatch(
+      targets.map { [0] + $0.dropLast() }, vocabularySize: configuration.vocabularySize,
+      on: backend)
+    let encoded = try encode(inputs, dropout: dropout.split(0))
+    return try decoder(
+      gather(table, rows: shifted.tokens), offsets: shifted.offsets, encoded: encoded,
+      encodedOffsets: inputs.offsets, configuration, dropout: dropout.split(1))
+  }
+
   /// What a decoder step takes in after the first, whose input is always the start token.
   public enum Feedback: Sendable {
     /// The step's own final state, unscaled: the method. Equation (2) of the paper.

@@ -47,6 +47,48 @@ extension OperationCase {
     }
   }
 
+  /// spreadHeads and joinHeads with their gradients.
+  static let headProjections: [OperationCase] = list {
+    for (rows, heads, headWidth, width) in [
+      (1, 1, 4, 3), (3, 2, 5, 7), (5, 4, 16, 33), (50, 3, 8, 20), (0, 2, 4, 4),
+    ] {
+      let inner = heads * headWidth
+      let weight = CaseInput(shape: [inner, width])
+      differentiable(
+        "spreadHeads", "\(rows)x\(heads)x\(headWidth)x\(width)", samples: 8,
+        inputs: [CaseInput(shape: [rows, inner]), weight]
+      ) {
+        [try spreadHeads($0[0], $0[1], heads: heads)]
+      } reference: { x in
+        [
+          Reference.headProjection(
+            x[0], x[1], rows: rows, heads: heads, headWidth: headWidth, width: width,
+            isJoining: false)
+        ]
+      }
+      differentiable(
+        "joinHeads", "\(rows)x\(heads)x\(headWidth)x\(width)", samples: 8,
+        inputs: [CaseInput(shape: [rows * heads, width]), weight]
+      ) {
+        [try joinHeads($0[0], $0[1], heads: heads)]
+      } reference: { x in
+        [
+          Reference.headProjection(
+            x[0], x[1], rows: rows, heads: heads, headWidth: headWidth, width: width,
+            isJoining: true)
+        ]
+      }
+    }
+    differentiable("spreadHeads", "of itself", inputs: [CaseInput(shape: [6, 6])]) {
+      [try spreadHeads($0[0], $0[0], heads: 2)]
+    } reference: { x in
+      [
+        Reference.headProjection(
+          x[0], x[0], rows: 6, heads: 2, headWidth: 3, width: 6, isJoining: false)
+      ]
+    }
+  }
+
   /// Computations in which gradients meet: residual streams, and one weight at every step.
   static let chains: [OperationCase] = list {
     differentiable(

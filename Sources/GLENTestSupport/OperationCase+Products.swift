@@ -39,4 +39,56 @@ extension OperationCase {
       }
     }
   }
+
+  /// matrixProducts in all transposes, on columns of wider matrices.
+  static let productBatches: [OperationCase] = list {
+    for (count, m, n, k) in [(1, 3, 4, 5), (4, 5, 6, 7), (3, 60, 18, 33), (2, 1, 1, 0)] {
+      for (a, b) in [(false, false), (false, true), (true, false), (true, true)] {
+        for beta in [0, 1] as [Float] {
+          OperationCase(
+            "matrixProducts",
+            "\(count)x\(m)x\(n)x\(k)\(a ? " At" : "")\(b ? " Bt" : "") beta \(beta)",
+            tolerance: 1e-5 + 4e-7 * Double(k)
+          ) { bench in
+            try productBatch(
+              bench, count: count, m: m, n: n, k: k, transposeA: a, transposeB: b, beta: beta)
+          }
+        }
+      }
+    }
+  }
+
+  /// A's matrices stand one behind the other; those of B and of C side by side.
+  private static func productBatch(
+    _ bench: Workbench, count: Int, m: Int, n: Int, k: Int, transposeA: Bool, transposeB: Bool,
+    beta: Float
+  ) throws {
+    let left = bench.values(count * m * k)
+    let right = bench.values(count * k * n)
+    let (c, old) = try bench.destination(count * m * n, accumulating: beta != 0)
+    let width = transposeB ? k : n
+    bench.backend.matrixProducts(
+      MatrixProductBatch(
+        count: count, m: m, n: n, k: k,
+        a: .init(try bench.region(left), stride: transposeA ? m : k, step: m * k),
+        b: .init(try bench.region(right), stride: count * width, step: width),
+        c: .init(c, stride: count * n, step: n), transposeA: transposeA, transposeB: transposeB,
+        beta: beta))
+    var expected: [Double] = old.map { Double(beta) * $0 }
+    for index in 0..<count {
+      var own: [Double] = []
+      for row in 0..<(transposeB ? n : k) {
+        let first = (row * count + index) * width
+        own += right[first..<first + width].map(Double.init)
+      }
+      let product = Reference.product(
+        left[index * m * k..<(index + 1) * m * k].map(Double.init), own, m: m, n: n, k: k,
+        transposeA: transposeA, transposeB: transposeB)
+      for (place, value) in product.enumerated() {
+        let (row, column) = (place / n, place % n)
+        expected[(row * count + index) * n + column] += value
+      }
+    }
+    try bench.expect("C", c, expected)
+  }
 }

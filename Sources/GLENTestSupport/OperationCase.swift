@@ -46,6 +46,7 @@ public struct OperationCase: Sendable, CustomStringConvertible {
   public static let all: [OperationCase] = list {
     memory
     products
+    productBatches
     elementwise
     rows
     vocabulary
@@ -55,6 +56,7 @@ public struct OperationCase: Sendable, CustomStringConvertible {
     differentiableElementwise
     differentiableRows
     differentiableProducts
+    headProjections
     differentiableVocabulary
     differentiableAttention
     chains

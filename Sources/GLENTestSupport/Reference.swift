@@ -27,6 +27,25 @@ public enum Reference {
     return c
   }
 
+  /// spreadHeads, or joinHeads, one head after the other.
+  static func headProjection(
+    _ x: [Double], _ weight: [Double], rows: Int, heads: Int, headWidth: Int, width: Int,
+    isJoining: Bool
+  ) -> [Double] {
+    let (from, to) = isJoining ? (width, headWidth) : (headWidth, width)
+    var y = [Double](repeating: 0, count: rows * heads * to)
+    for part in 0..<rows * heads {
+      let head = part % heads
+      for i in 0..<to {
+        for j in 0..<from {
+          let (row, column) = isJoining ? (i, j) : (j, i)
+          y[part * to + i] += x[part * from + j] * weight[(head * headWidth + row) * width + column]
+        }
+      }
+    }
+    return y
+  }
+
   /// Rows of a matrix.
   static func rows(_ x: [Double], width: Int) -> [ArraySlice<Double>] {
     guard width > 0 else { return [] }

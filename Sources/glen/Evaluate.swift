@@ -5,7 +5,20 @@ import GLENTraining
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Rank the questions of a split and print Recall, MRR, nDCG and AP.")
+    abstract: "Rank the questions of a split and print Recall, MRR, nDCG and AP.",
+    discussion: """
+      With --hybrid the index's ranking is fused with BM25 over the model's pieces, and the table \
+      shows both alone, too. Keywords are the index's own (`glen index --keywords`), or else are \
+      made of the corpus. `rrf` is reciprocal rank fusion; `interpolate` adds the \
+      two scores, with --weight, or with the weight that ranks the split --tune best.
+
+      With --shuffles N documents of equal score are shuffled N times: the mean of the metrics, and \
+      the bounds of the middle 95 % (the paper's Table 5).
+      """)
+
+  enum Fusion: String, ExpressibleByArgument {
+    case rrf, interpolate
+  }
 
   @Argument(help: "An index folder; not needed with --baseline.") var index: String?
   @Option(help: "A BEIR folder.") var corpus: String
@@ -14,6 +27,10 @@ struct Evaluate: ParsableCommand {
   @Option(help: "The width of the paper's beam search; without it the search is exact.")
   var beam: Int?
   @Option(help: "Rank with a baseline instead: bm25.") var baseline: String?
+  @Option(help: "Fuse with BM25: rrf or interpolate.") var hybrid: Fusion?
+  @Option(help: "GLEN's part in --hybrid interpolate, 0 to 1.") var weight: Float?
+  @Option(help: "The split that gives the weight where none is given.") var tune = "dev"
+  @Option(help: "Shuffle documents of equal score this many times.") var shuffles: Int?
   @Option(name: .customLong("run"), help: "Write the rankings as a TREC run.")
   var runFile: String?
   @Flag(help: "Print JSON.") var json = false
@@ -27,32 +44,145 @@ struct Evaluate: ParsableCommand {
     }
     if depth < 1 { throw ValidationError("--depth must be at least 1") }
     if let beam, beam < 1 { throw ValidationError("--beam must be at least 1") }
+    if let shuffles, shuffles < 1 { throw ValidationError("--shuffles must be at least 1") }
+    if let weight, !(0...1).contains(weight) {
+      throw ValidationError("--weight must be from 0 to 1")
+    }
+    if weight != nil, hybrid != .interpolate {
+      throw ValidationError("--weight is for --hybrid interpolate")
+    }
+    if hybrid != nil, index == nil || beam != nil || shuffles != nil {
+      throw ValidationError("--hybrid needs an index, and goes with neither --beam nor --shuffles")
+    }
+    if shuffles != nil, index == nil { throw ValidationError("--shuffles needs an index") }
   }
+
+  /// A ranking with its name in the table.
+  private typealias Row = (label: String, rankings: [RankedList])
 
   func run() throws {
     let dataset = try RetrievalDataset(contentsOf: URL(fileURLWithPath: corpus))
     let judgements = try RelevanceJudgements(dataset, split: split)
-    let questions = dataset.queries.filter { judgements.grades[$0.id] != nil }
-    let rankings: [RankedList]
-    if let index {
-      let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
-      rankings = try SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
-        .rankings(of: questions, by: retriever) {
-          Console.status("\($0) of \(questions.count) questions")
-        }
+    let questions = Self.questions(of: judgements, in: dataset)
+    let retriever = try index.map {
+      try Retriever(opening: URL(fileURLWithPath: $0), warn: Console.error)
+    }
+    // The last row is the one that was asked for.
+    let rows: [Row]
+    if let retriever, let hybrid {
+      rows = try fuse(hybrid, questions, retriever, dataset)
+    } else if let retriever {
+      rows = [
+        ("glen", try ranking.rankings(of: questions, by: retriever) { status($0, questions) })
+      ]
       Console.status("")
     } else {
-      rankings = BM25Baseline(dataset.documents).rankings(of: questions, depth: depth)
+      rows = [("bm25", BM25Baseline(dataset.documents).rankings(of: questions, depth: depth))]
     }
-    let ranked = try GLENTraining.Run(rankings)
-    if let runFile {
-      try RunWriter(tag: baseline ?? "glen").write(ranked, to: URL(fileURLWithPath: runFile))
+    let runs = try rows.map { (label: $0.label, run: try GLENTraining.Run($0.rankings)) }
+    if let runFile, let last = runs.last {
+      try RunWriter(tag: last.label).write(last.run, to: URL(fileURLWithPath: runFile))
     }
-    let report = Evaluation(of: ranked, against: judgements).report()
-    if json {
-      Console.output(String(decoding: try report.jsonData(), as: UTF8.self))
+    let reports = runs.map {
+      (label: $0.label, report: Evaluation(of: $0.run, against: judgements).report())
+    }
+    guard let retriever, let shuffles else { return try show(reports, shuffled: nil) }
+    let shuffled = try CollisionShuffles(
+      ranking, of: questions, by: retriever, against: judgements
+    ).summary(count: shuffles)
+    try show(reports, shuffled: shuffled)
+  }
+
+  private var ranking: SplitRanking {
+    SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
+  }
+
+  private func status(_ done: Int, _ questions: [Query]) {
+    Console.status("\(done) of \(questions.count) questions")
+  }
+
+  private static func questions(
+    of judgements: RelevanceJudgements, in dataset: RetrievalDataset
+  ) -> [Query] {
+    dataset.queries.filter { judgements.grades[$0.id] != nil }
+  }
+
+  /// The index's ranking, that of BM25 over its pieces, and both together.
+  private func fuse(
+    _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset
+  ) throws -> [Row] {
+    let keywords = try retriever.snapshot.keywords ?? Self.keywords(of: dataset, for: retriever)
+    func search(_ questions: [Query]) throws -> HybridRanking {
+      defer { Console.status("") }
+      return try HybridRanking(
+        of: questions, by: retriever, keywords: keywords, depth: depth
+      ) { status($0, questions) }
+    }
+    var hybrid = Hybrid.reciprocalRank
+    if fusion == .interpolate {
+      let dev = try weight == nil ? RelevanceJudgements(dataset, split: tune) : nil
+      let tuned = try dev.map {
+        try search(Self.questions(of: $0, in: dataset)).tunedWeight(on: $0)
+      }
+      let weight = weight ?? tuned ?? 0.5
+      if tuned != nil { Console.error("weight \(weight), tuned on \(tune)") }
+      hybrid = .interpolated(weight)
+    }
+    let found = try search(questions)
+    return [
+      ("glen", found.parts.identifiers), ("bm25-pieces", found.parts.keywords),
+      ("hybrid", found.rankings(hybrid)),
+    ]
+  }
+
+  /// The keywords of an index that keeps none, from the corpus and with the index's numbers.
+  private static func keywords(
+    of dataset: RetrievalDataset, for retriever: Retriever
+  ) throws -> KeywordSearch {
+    let snapshot = retriever.snapshot
+    let keywords = try KeywordIndex(
+      documents: (0..<snapshot.documentCount).map { document in
+        guard snapshot.isLiving(document) else { return [] }
+        let name = snapshot.id(ofDocument: document)
+        guard let place = dataset.documentPosition(of: name) else {
+          throw TrainingError.trainingData(
+            reason: "the index's document '\(name)' is not in the corpus; expected the corpus that "
+              + "was indexed, got another; index this corpus, or give that one")
+        }
+        return retriever.model.keywords(of: dataset.documents[place].fullText)
+      })
+    return KeywordSearch([keywords])
+  }
+
+  /// What `--json` prints with `--shuffles`: the report with one more key.
+  private struct ShuffledReport: Encodable {
+    var report: EvaluationReport
+    var shuffled: CollisionShuffles.Summary
+
+    enum CodingKeys: CodingKey { case shuffled }
+
+    func encode(to encoder: any Encoder) throws {
+      try report.encode(to: encoder)
+      var container = encoder.container(keyedBy: CodingKeys.self)
+      try container.encode(shuffled, forKey: .shuffled)
+    }
+  }
+
+  private func show(
+    _ reports: [(label: String, report: EvaluationReport)],
+    shuffled: CollisionShuffles.Summary?
+  ) throws {
+    guard json, let report = reports.last?.report else {
+      let rows = shuffled.map {
+        [("\($0.count) shuffles", $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
+      }
+      Console.output(EvaluationReport.table(reports + (rows ?? [])))
+      return
+    }
+    if let shuffled {
+      try Console.json(ShuffledReport(report: report, shuffled: shuffled))
     } else {
-      Console.output(EvaluationReport.table([(label: baseline ?? "glen", report: report)]))
+      Console.output(String(decoding: try report.jsonData(), as: UTF8.self))
     }
   }
 }

@@ -18,8 +18,8 @@ struct Glen: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Index.self, Add.self, Remove.self, Compact.self, Search.self, Evaluate.self,
-      Inspect.self, Verify.self, States.self, Bench.self,
+      Train.self, Pretrain.self, Index.self, Add.self, Remove.self, Compact.self, Search.self,
+      Evaluate.self, Inspect.self, Verify.self, States.self, Bench.self,
     ])
 
   static func main() {

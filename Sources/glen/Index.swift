@@ -5,11 +5,18 @@ import GLENTraining
 
 struct Index: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Give every document of a corpus its identifier and write an index.")
+    abstract: "Give every document of a corpus its identifier and write an index.",
+    discussion: """
+      With --identifiers the model reads no document: the identifiers come from a file, a line a \
+      document, 'id <tab> piece<->piece<->... <tab> logit<->logit<->...', as the paper's authors \
+      and `glen inspect --tsv` write it.
+      """)
 
   @Option(help: "A model folder that `glen train` wrote.") var model: String
   @Option(help: "A BEIR folder, or a corpus.jsonl.") var corpus: String
   @Option(help: "The folder for the index.") var out: String
+  @Option(help: "A file of identifiers to take instead of the model's.") var identifiers: String?
+  @Flag(help: "Keep the documents' keywords too, for hybrid search.") var keywords = false
   @Option(help: "How weights are stored: float32, or float16 in half the space.")
   var weights = WeightFormat.float32
   @Option(help: "cpu or cuda.") var device = Device.cpu
@@ -20,10 +27,9 @@ struct Index: ParsableCommand {
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()
     let begin = clock.now
-    let retriever = try Indexer(model: folder, weightFormat: weights).index(documents) { done in
-      Console.status("\(done) of \(documents.count) documents")
-    }
-    Console.status("")
+    var indexer = Indexer(model: folder, weightFormat: weights)
+    indexer.keepsKeywords = keywords
+    let retriever = try index(documents, indexer)
     try retriever.save(to: URL(fileURLWithPath: out))
     let seconds = (clock.now - begin) / .seconds(1)
     Console.error(
@@ -31,6 +37,19 @@ struct Index: ParsableCommand {
       \(documents.count) documents, \(IdentifierTrie(retriever.snapshot.tables).count(of: [])) identifiers, \
       \(String(format: "%.1f", seconds)) s; the index is in \(out)
       """)
+  }
+
+  private func index(_ documents: [Document], _ indexer: Indexer) throws -> Retriever {
+    if let identifiers {
+      let file = try IdentifierFile(
+        contentsOf: URL(fileURLWithPath: identifiers), tokenizer: indexer.model.tokenizer)
+      let (tokens, weights) = try file.identifiers(of: documents)
+      return try indexer.index(documents, tokens: tokens, weights: weights)
+    }
+    defer { Console.status("") }
+    return try indexer.index(documents) { done in
+      Console.status("\(done) of \(documents.count) documents")
+    }
   }
 }
 

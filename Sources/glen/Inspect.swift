@@ -2,38 +2,74 @@ import ArgumentParser
 import Foundation
 import GLENIndex
 import GLENModel
+import GLENTensor
+import GLENText
+import GLENTraining
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show what an index holds.")
+    abstract: "Show what an index holds, and how healthy its identifiers are.")
 
   @Argument(help: "An index folder.") var index: String
   @Flag(help: "One line for each document: id, tokens, weights.") var documents = false
+  @Option(help: "Write a page with charts for a browser.") var html: String?
+  @Option(help: "Write the identifiers as the paper's authors do: id, pieces, logits, title.")
+  var tsv: String?
   @Flag(help: "Print JSON.") var json = false
 
   func run() throws {
-    let contents = try IndexFolder.open(URL(fileURLWithPath: index))
+    let url = URL(fileURLWithPath: index)
+    let contents = try IndexFolder.open(url)
     if documents {
       try listDocuments(contents)
       return
     }
-    let summary = Summary(contents)
-    if json {
-      try Console.json(summary)
-    } else {
-      Console.output(
-        """
-        documents              \(summary.documents)
-        identifiers            \(summary.identifiers)
-        tokens an identifier   \(summary.identifierLength)
-        documents alone        \(summary.documentsAlone)
-        largest bucket         \(summary.largestBucket)
-        tokens by step         \(summary.tokensByStep.map(String.init).joined(separator: ", "))
-        segments               \(summary.segments)
-        model                  \(summary.model)
-        """)
-      Self.print(summary.drift)
+    if let tsv {
+      try IdentifierFile.write(
+        contents, tokenizer: try Retriever(opening: url).model.tokenizer,
+        to: URL(fileURLWithPath: tsv))
+      return
     }
+    // An index may have been written without its model; then tokens are shown as numbers.
+    let tokenizer = try? Retriever(opening: url).model.tokenizer
+    let report = IndexReport(contents) { tokenizer?.piece($0) ?? "#\($0)" }
+    if let html {
+      try AtomicFile.write(
+        Data(report.html(title: url.lastPathComponent).utf8), to: URL(fileURLWithPath: html))
+    } else if json {
+      try Console.json(report)
+    } else {
+      Console.output(Self.text(report))
+    }
+  }
+
+  private static func text(_ report: IndexReport) -> String {
+    func bits(_ number: Double) -> String { String(format: "%.1f", number) }
+    let steps = zip(report.tokensByStep, report.tokenEntropyByStep).map {
+      "\($0) (\(bits($1)) bits)"
+    }
+    let possible = bits(log2(Double(max(report.documents, 1))))
+    var text = """
+      documents              \(report.documents)
+      identifiers            \(report.identifiers)
+      tokens an identifier   \(report.identifierLength)
+      documents alone        \(report.documentsAlone)
+      collision rate         \(String(format: "%.1f %%", 100 * report.collisionRate))
+      identifier entropy     \(bits(report.identifierEntropy)) of \(possible) bits
+      largest bucket         \(report.largestBucket)
+      tokens by step         \(steps.joined(separator: ", "))
+      segments               \(report.documentsBySegment.count)
+      model                  \(report.model)
+      """
+    if report.drift.added.documents > 0 { text += Self.text(report.drift) }
+    for bucket in report.largestBuckets.prefix(5) {
+      let words = bucket.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
+      let names = bucket.examples.map { $0.title.flatMap { $0.isEmpty ? nil : $0 } ?? $0.id }
+      text +=
+        "\n\(bucket.documents) share \(words.joined(separator: "-")): "
+        + names.joined(separator: " | ") + (names.count < bucket.documents ? " | ..." : "")
+    }
+    return text
   }
 
   private func listDocuments(_ index: IndexSnapshot) throws {
@@ -49,55 +85,25 @@ struct Inspect: ParsableCommand {
     }
   }
 
-  /// Prints how well identifiers tell documents apart, and how later documents fare.
-  private static func print(_ drift: DriftReport) {
-    func line(_ name: String, _ value: (DriftReport.Group) -> Double, _ format: String) {
-      let groups = drift.added.documents == 0 ? [drift.all] : [drift.all, drift.first, drift.added]
-      Console.output(
-        name.padding(toLength: 23, withPad: " ", startingAt: 0)
-          + groups.map { String(format: format, value($0)) }.joined())
+  /// How documents that were added later fare beside the first.
+  private static func text(_ drift: DriftReport) -> String {
+    func line(_ name: String, _ format: String, _ value: (DriftReport.Group) -> Double) -> String {
+      "\n" + name.padding(toLength: 23, withPad: " ", startingAt: 0)
+        + [drift.first, drift.added].map { String(format: format, value($0)) }.joined()
     }
-    if drift.added.documents > 0 {
-      Console.output("                            all      first      added since")
-      line("documents", { Double($0.documents) }, "%8.0f   ")
-    }
-    line("collisions, %", { 100 * $0.collisionRate }, "%8.2f   ")
-    line("entropy, bits", { $0.identifierEntropy }, "%8.2f   ")
-    line("identifiers of one, %", { 100 * $0.singleDocumentShare }, "%8.2f   ")
-    line("mean weight", { $0.meanWeight }, "%8.2f   ")
+    return "\n                          first  added since"
+      + line("documents", "%8.0f   ") { Double($0.documents) }
+      + line("collision rate, %", "%8.1f   ") { 100 * $0.collisionRate }
+      + line("entropy, bits", "%8.1f   ") { $0.identifierEntropy }
+      + line("identifiers of one, %", "%8.1f   ") { 100 * $0.singleDocumentShare }
+      + line("largest bucket", "%8.0f   ") { Double($0.largestBucket) }
+      + line("mean weight", "%8.2f   ") { $0.meanWeight }
   }
 
   private struct Row: Encodable {
     var id: String
     var tokens: [Int32]
     var weights: [Float]
-  }
-
-  private struct Summary: Encodable {
-    var documents: Int
-    var identifiers: Int
-    var identifierLength: Int
-    var documentsAlone: Int
-    var largestBucket: Int
-    var tokensByStep: [Int]
-    var segments: Int
-    var model: String
-    var drift: DriftReport
-
-    init(_ index: IndexSnapshot) {
-      let sizes = IdentifierTrie(index.tables).bucketSizes()
-      drift = index.driftReport()
-      documents = index.livingCount
-      identifiers = drift.all.identifiers
-      identifierLength = index.identifierLength
-      documentsAlone = sizes.count { $0 == 1 }
-      largestBucket = drift.all.largestBucket
-      segments = index.segments.count
-      tokensByStep = (0..<index.identifierLength).map { step in
-        Set(index.tables.tables.flatMap { $0.tokens(atStep: step) }).count
-      }
-      model = index.modelFingerprint
-    }
   }
 }
 

@@ -141,6 +141,93 @@ struct PipelineTests {
     #expect(verified.status == 0 && verified.output == "\(index) is sound\n")
   }
 
+  @Test func hybridEvaluationShowsBothPartsAndTheWhole() throws {
+    let folder = try ToyProject.folder()
+    let output = try TemporaryFolder()
+    func evaluate(_ extra: String...) throws -> CommandLineTool.Outcome {
+      try CommandLineTool.run(
+        ["evaluate", folder.path("index"), "--corpus", folder.path("corpus")] + extra)
+    }
+    let fused = try evaluate("--hybrid", "rrf", "--run", output.path("h.run"))
+    #expect(fused.status == 0, "\(fused.error)")
+    let labels = fused.output.split(separator: "\n").dropFirst().map {
+      String($0.prefix { $0 != " " })
+    }
+    #expect(labels == ["glen", "bm25-pieces", "hybrid"])
+    #expect(
+      try String(contentsOfFile: output.path("h.run"), encoding: .utf8).contains(" hybrid\n"))
+    // An index that keeps its keywords gives the same.
+    let kept = try CommandLineTool.run(
+      "index", "--model", folder.path("model"), "--corpus", folder.path("corpus"), "--out",
+      output.path("index"), "--keywords")
+    #expect(kept.status == 0, "\(kept.error)")
+    let own = try CommandLineTool.run(
+      "evaluate", output.path("index"), "--corpus", folder.path("corpus"), "--hybrid", "rrf")
+    #expect(own.output == fused.output)
+    // All weight on one side is that side's ranking.
+    let alone = try evaluate("--json")
+    #expect(
+      try evaluate("--hybrid", "interpolate", "--weight", "1", "--json").output == alone.output)
+    let tuned = try evaluate("--hybrid", "interpolate", "--tune", "train")
+    #expect(tuned.status == 0 && tuned.error.contains("tuned on train"))
+    #expect(try evaluate("--hybrid", "interpolate").status == 66)
+    #expect(try evaluate("--weight", "0.5").status == 64)
+    #expect(try evaluate("--hybrid", "rrf", "--beam", "3").status == 64)
+    let other = try TemporaryFolder([
+      "corpus.jsonl": "{\"_id\": \"x\", \"text\": \"y\"}\n",
+      "queries.jsonl": "{\"_id\": \"q\", \"text\": \"y\"}\n", "qrels/test.tsv": "q\tx\t1\n",
+    ])
+    let wrong = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--corpus", other.url.path, "--hybrid", "rrf")
+    #expect(wrong.status == 65 && wrong.error.contains("not in the corpus"))
+  }
+
+  @Test func shufflesHaveAMeanBetweenTheirBounds() throws {
+    let folder = try ToyProject.folder()
+    let outcome = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--shuffles", "50",
+      "--json")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+    let shuffled = try #require(object["shuffled"] as? [String: Any])
+    func value(_ key: String) throws -> Double {
+      try #require((shuffled[key] as? [String: Double])?["MRR@100"])
+    }
+    #expect(object["MRR@100"] is Double && shuffled["count"] as? Int == 50)
+    #expect(try value("low") <= value("mean") && value("mean") <= value("high"))
+  }
+
+  @Test func identifiersGoToAFileAndBack() throws {
+    let folder = try ToyProject.folder()
+    let output = try TemporaryFolder()
+    let index = folder.path("index")
+    let tsv = output.path("identifiers.tsv")
+    #expect(try CommandLineTool.run("inspect", index, "--tsv", tsv).status == 0)
+    let back = try CommandLineTool.run(
+      "index", "--model", folder.path("model"), "--corpus", folder.path("corpus"), "--identifiers",
+      tsv, "--out", output.path("index"))
+    #expect(back.status == 0, "\(back.error)")
+    func rows(_ path: String) throws -> String {
+      try CommandLineTool.run("inspect", path, "--documents", "--json").output
+    }
+    #expect(try rows(index) == rows(output.path("index")))
+    try output.write(Data("d0-0\tx\n".utf8), to: "bad.tsv")
+    let bad = try CommandLineTool.run(
+      "index", "--model", folder.path("model"), "--corpus", folder.path("corpus"), "--identifiers",
+      output.path("bad.tsv"), "--out", output.path("other"))
+    #expect(bad.status == 65 && bad.error.contains("line 1"))
+  }
+
+  @Test func inspectionDrawsAPage() throws {
+    let index = try ToyProject.folder().path("index")
+    let output = try TemporaryFolder()
+    let outcome = try CommandLineTool.run("inspect", index, "--html", output.path("page.html"))
+    #expect(outcome.status == 0 && outcome.output.isEmpty, "\(outcome.error)")
+    let page = try String(contentsOfFile: output.path("page.html"), encoding: .utf8)
+    #expect(page.hasPrefix("<!DOCTYPE html>") && page.contains("30"))
+  }
+
   @Test func statesAreWritten() throws {
     let model = try ToyProject.folder().path("model")
     let output = try TemporaryFolder()

@@ -193,28 +193,33 @@ import Testing
     }
   }
 
-  /// Halves stay halves, and a keyword index is carried along as it is.
+  /// Halves stay halves, and an index with keywords keeps those of new documents too.
   @Test func segmentsKeepTheirFormat() throws {
     try withTemporaryFolder { folder in
-      let keywords = IndexMemory(count: 64) { $0.copyBytes(from: Array("keywords".utf8)) }
-      let made = try IndexSegment(
-        Self.records(["0", "1"]), identifierLength: 3, vocabularySize: 6, weightFormat: .float16)
       let segment = try IndexSegment(
-        table: made.table, documents: made.documents, keywords: keywords)
+        Self.records(["0", "1"]), keywords: KeywordIndex(documents: [[7, 8], [8, 8]]),
+        identifierLength: 3, vocabularySize: 6, weightFormat: .float16)
       try IndexFolder.write(
         IndexSnapshot([segment], identifierLength: 3, vocabularySize: 6, modelFingerprint: "m"),
         to: folder)
       var editor = try IndexEditor(folder: folder.path)
-      try editor.add(Self.records(["2"]))
-      try editor.remove(["0"])
+      #expect(editor.keepsKeywords)
+      try editor.add(Self.records(["2", "3", "4"]), keywords: [[8, 9], [9, 9], [7]])
+      try editor.remove(["0", "3"])
       try editor.commit()
-      let opened = try IndexFolder.open(folder, verifying: true)
-      #expect(opened.segments.map(\.table.weightFormat) == [.float16, .float16])
-      let carried = try #require(opened.segments.first?.keywords)
-      #expect(carried.bytes.elementsEqual(keywords.bytes))
-      try editor.commit(compacting: true)
-      #expect(editor.snapshot.segments.map(\.table.weightFormat) == [.float16])
-      #expect(Set(editor.snapshot.entries.keys) == ["1", "2"])
+      for isCompact in [false, true] {
+        if isCompact { try editor.commit(compacting: true) }
+        let opened = try IndexFolder.open(folder, verifying: true)
+        #expect(opened.segments.allSatisfy { $0.table.weightFormat == .float16 })
+        #expect(opened.segments.count == (isCompact ? 1 : 2))
+        #expect(Set(opened.entries.keys) == ["1", "2", "4"])
+        #expect(
+          opened.segments.reduce(0) { $0 + ($1.keywords?.documentCount ?? 0) }
+            == (isCompact ? 3 : 4))
+        let search = try #require(opened.keywords)
+        let found = search.rank([9], limit: 5, isAllowed: opened.tables.living)
+        #expect(found.map { opened.id(ofDocument: $0.document) } == ["2"])
+      }
     }
   }
 

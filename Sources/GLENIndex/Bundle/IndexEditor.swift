@@ -15,6 +15,9 @@ struct IndexEditor: Sendable {
   private var manifest: IndexManifest
   private var added = DocumentRecords()
 
+  /// The keywords of the documents of `added`, empty where none were given.
+  private var keywords: [[Int32]] = []
+
   /// Where the documents that shall be added stand in `added`, by the bytes of their names.
   ///
   /// Strings would compare by their canonical form.
@@ -32,6 +35,11 @@ struct IndexEditor: Sendable {
   /// Whether there is anything to commit.
   var hasChanges: Bool { !places.isEmpty || !removed.isEmpty }
 
+  /// Whether the index holds its documents' keywords, and so needs those of new ones.
+  var keepsKeywords: Bool {
+    !snapshot.segments.isEmpty && snapshot.segments.allSatisfy { $0.keywords != nil }
+  }
+
   /// Whether a document would be there after a commit.
   func contains(_ id: String) -> Bool {
     let key = Array(id.utf8)
@@ -41,7 +49,11 @@ struct IndexEditor: Sendable {
   /// Adds documents; with `replacing`, instead of those that have their names.
   ///
   /// Throws without adding any if one is there already, or two have the same name.
-  mutating func add(_ records: DocumentRecords, replacing: Bool = false) throws(IndexError) {
+  ///
+  /// - Parameter pieces: The keywords of each document, for an index that keeps them.
+  mutating func add(
+    _ records: DocumentRecords, keywords pieces: [[Int32]]? = nil, replacing: Bool = false
+  ) throws(IndexError) {
     guard records.tokens.count == records.ids.count * snapshot.identifierLength,
       records.weights.count == records.tokens.count
     else {
@@ -61,6 +73,7 @@ struct IndexEditor: Sendable {
       if replacing, snapshot.document(withID: id) != nil { removed.insert(key) }
       places[key] = added.ids.count
       added.append(records, place)
+      keywords.append(pieces?[place] ?? [])
     }
   }
 
@@ -111,7 +124,7 @@ struct IndexEditor: Sendable {
       segments, identifierLength: snapshot.identifierLength,
       vocabularySize: snapshot.vocabularySize, modelFingerprint: snapshot.modelFingerprint)
     manifest = try IndexFolder.commit(next, in: folder)
-    (added, places, removed) = (DocumentRecords(), [:], [])
+    (added, keywords, places, removed) = (DocumentRecords(), [], [:], [])
     snapshot = try IndexFolder.open(folder, manifest)
     return true
   }
@@ -146,8 +159,11 @@ struct IndexEditor: Sendable {
   /// The added documents as a segment, or nil if there are none.
   private func newSegment() throws(IndexError) -> IndexSegment? {
     guard !places.isEmpty else { return nil }
+    let places = places.values.sorted()
     return try IndexSegment(
-      added.ordered(places.values.sorted()), identifierLength: snapshot.identifierLength,
+      added.ordered(places),
+      keywords: keepsKeywords ? try KeywordIndex(documents: places.map { keywords[$0] }) : nil,
+      identifierLength: snapshot.identifierLength,
       vocabularySize: snapshot.vocabularySize,
       weightFormat: snapshot.segments.first?.table.weightFormat ?? .float32)
   }

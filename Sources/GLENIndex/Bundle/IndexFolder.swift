@@ -97,10 +97,13 @@ public enum IndexFolder {
     if let file = entry.deleted {
       deleted = try DocumentSet(deletions: try map(file), path: folder + "/" + file.name)
     }
-    var keywords: IndexMemory?
-    if let file = entry.keywords { keywords = try map(file) }
+    var keywords: KeywordIndex?
+    if let file = entry.keywords {
+      keywords = try KeywordIndex(memory: try map(file), path: folder + "/" + file.name)
+    }
     guard table.documentCount == entry.documentCount, catalog.count == entry.documentCount,
-      deleted?.capacity ?? entry.documentCount == entry.documentCount
+      deleted?.capacity ?? entry.documentCount == entry.documentCount,
+      keywords?.documentCount ?? entry.documentCount == entry.documentCount
     else {
       throw .damagedFile(
         path: folder + "/" + IndexManifest.fileName,
@@ -109,6 +112,9 @@ public enum IndexFolder {
     if verifying {
       try table.validate(path: paths.0)
       try catalog.validate(path: paths.1)
+      if let keywords, let file = entry.keywords {
+        try keywords.validate(path: folder + "/" + file.name)
+      }
     }
     return try IndexSegment(
       table: table, documents: catalog, deleted: deleted, keywords: keywords)

@@ -48,6 +48,16 @@ public struct IndexSnapshot: Sendable {
     self.generation = generation
   }
 
+  /// BM25 over the keywords of all segments, or nil if one of them keeps none.
+  ///
+  /// The documents have the snapshot's numbers.
+  ///
+  /// - Complexity: O(segments).
+  public var keywords: KeywordSearch? {
+    let keywords = segments.compactMap(\.keywords)
+    return keywords.count == segments.count ? KeywordSearch(keywords) : nil
+  }
+
   /// How many tokens an identifier has, the paper's n.
   ///
   /// - Complexity: O(1).

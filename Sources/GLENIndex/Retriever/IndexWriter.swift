@@ -112,7 +112,7 @@ public final class IndexWriter: Sendable {
     _ documents: [Document], replacing: Bool, _ progress: (Int) -> Void
   ) throws {
     guard !documents.isEmpty else { return }
-    let indexer = try state.withLock { state in
+    let (indexer, keepsKeywords) = try state.withLock { state in
       if !replacing, let taken = documents.first(where: { state.editor.contains($0.id) }) {
         throw IndexEditor.isThereAlready(taken.id)
       }
@@ -122,10 +122,14 @@ public final class IndexWriter: Sendable {
           model: ModelFolder(
             inIndex: url, fingerprint: state.editor.snapshot.modelFingerprint, on: backend))
       state.indexer = indexer
-      return indexer
+      return (indexer, state.editor.keepsKeywords)
     }
     // Without the lock: the model takes its time.
     let records = try indexer.records(of: documents, progress: progress)
-    try state.withLock { try $0.editor.add(records, replacing: replacing) }
+    let keywords =
+      keepsKeywords ? documents.map { indexer.model.keywords(of: $0.fullText) } : nil
+    try state.withLock {
+      try $0.editor.add(records, keywords: keywords, replacing: replacing)
+    }
   }
 }

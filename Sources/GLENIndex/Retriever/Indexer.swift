@@ -9,6 +9,8 @@ public struct Indexer: Sendable {
   public let model: ModelFolder
   /// How the documents' weights are stored.
   public var weightFormat: WeightFormat
+  /// Whether the index holds its documents' keywords, for hybrid search.
+  public var keepsKeywords = false
 
   /// An indexer with a model.
   public init(model: ModelFolder, weightFormat: WeightFormat = .float32) {
@@ -32,16 +34,7 @@ public struct Indexer: Sendable {
       throw IndexError.invalidDocuments(
         "index: there are no documents; expected at least one")
     }
-    let size = model.generator.model.configuration.vocabularySize
-    let length = model.settings.identifierLength
-    let segment = try IndexSegment(
-      records(of: documents, progress: progress), identifierLength: length, vocabularySize: size,
-      weightFormat: weightFormat)
-    return try Retriever(
-      model: model,
-      snapshot: IndexSnapshot(
-        [segment], identifierLength: length, vocabularySize: size,
-        modelFingerprint: model.fingerprint))
+    return try retriever(documents, records(of: documents, progress: progress))
   }
 
   /// The documents with the identifiers and weights that the model gives them.
@@ -59,7 +52,33 @@ public struct Indexer: Sendable {
     }
     let (tokens, weights) = try model.generator.identifiers(
       of: documents.map(model.tokens(of:)), progress: progress)
+    return try records(of: documents, tokens: tokens, weights: weights)
+  }
+
+  /// Indexes documents whose identifiers are already there, such as those of the paper's authors.
+  ///
+  /// - Parameters:
+  ///   - documents: their ids must differ.
+  ///   - tokens: the documents' identifiers by this model, `[documents, n]` in row-major order.
+  ///   - weights: the documents' own logits at those tokens, laid out in the same way.
+  /// - Throws: `IndexError.invalidDocuments` for two documents of one id;
+  ///   `IndexError.invalidIdentifiers` for tokens or weights that do not fit model or documents.
+  public func index(
+    _ documents: [Document], tokens: [Int32], weights: [Float]
+  ) throws -> Retriever {
+    try retriever(documents, records(of: documents, tokens: tokens, weights: weights))
+  }
+
+  private func records(
+    of documents: [Document], tokens: [Int32], weights: [Float]
+  ) throws(IndexError) -> DocumentRecords {
     let n = model.settings.identifierLength
+    guard tokens.count == documents.count * n, weights.count == tokens.count else {
+      throw .invalidIdentifiers(
+        "index: the identifiers do not fit the documents; expected \(n) tokens and weights for each "
+          + "of \(documents.count), got \(tokens.count) and \(weights.count); use the model that "
+          + "made them")
+    }
     var records = DocumentRecords()
     for (place, document) in documents.enumerated() {
       let own = place * n..<(place + 1) * n
@@ -68,6 +87,28 @@ public struct Indexer: Sendable {
         weights: weights[own])
     }
     return records
+  }
+
+  private func retriever(
+    _ documents: [Document], _ records: DocumentRecords
+  ) throws -> Retriever {
+    let size = model.generator.model.configuration.vocabularySize
+    let length = model.settings.identifierLength
+    let segment = try IndexSegment(
+      records, keywords: keepsKeywords ? keywords(of: documents) : nil, identifierLength: length,
+      vocabularySize: size, weightFormat: weightFormat)
+    return try Retriever(
+      model: model,
+      snapshot: IndexSnapshot(
+        [segment], identifierLength: length, vocabularySize: size,
+        modelFingerprint: model.fingerprint))
+  }
+
+  /// The keywords of documents in their order.
+  ///
+  /// - Throws: `IndexError.invalidDocuments` for too many documents.
+  func keywords(of documents: [Document]) throws(IndexError) -> KeywordIndex {
+    try KeywordIndex(documents: documents.lazy.map { model.keywords(of: $0.fullText) })
   }
 }
 

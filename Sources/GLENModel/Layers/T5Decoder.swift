@@ -39,18 +39,58 @@ public struct T5Decoder: Sendable {
   }
 }
 
-/// A decoder in the middle of a batch: the keys and values of the steps so far, and those of the
-/// encoder's states, which are computed once.
+extension T5Decoder {
+  /// The final states of packed target embeddings, all positions at once: each sees those before it,
+  /// and its own sequence's encoder states.
+  ///
+  /// - Parameters:
+  ///   - embeddings: the embeddings of each target, shifted right by the start token,
+  ///     `[target length, width]`.
+  ///   - encoded: the encoder's states, `[encoder length, width]`.
+  /// - Returns: `[target length, width]`, after the final norm and unscaled.
+  /// - Throws: `TensorError`.
+  func callAsFunction(
+    _ embeddings: Tensor, offsets: SequenceOffsets, encoded: Tensor,
+    encodedOffsets: SequenceOffsets, _ c: T5Configuration, dropout: Dropout
+  ) throws -> Tensor {
+    let bias = try RelativePositionBias(
+      table: positionBias, length: offsets.longest, isBidirectional: false,
+      maximumDistance: c.relativeMaximumDistance)
+    var x = try dropout.split(0)(embeddings)
+    for (index, block) in blocks.enumerated() {
+      let place = dropout.split(index + 2)
+      var normed = try rmsNorm(x, weight: block.selfNorm, epsilon: c.normEpsilon)
+      var mixed = try attention(
+        queries: linear(normed, block.selfAttention.query),
+        keys: linear(normed, block.selfAttention.key),
+        values: linear(normed, block.selfAttention.value), heads: c.heads, queryOffsets: offsets,
+        keyOffsets: offsets, bias: bias, isCausal: true, dropout: (dropout.rate, place.split(0).key)
+      )
+      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
+      normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
+      mixed = try attention(
+        queries: linear(normed, block.crossAttention.query),
+        keys: linear(encoded, block.crossAttention.key),
+        values: linear(encoded, block.crossAttention.value), heads: c.heads, queryOffsets: offsets,
+        keyOffsets: encodedOffsets, dropout: (dropout.rate, place.split(2).key))
+      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
+      normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)
+      x = try block.feedForward(normed, adding: x, dropout: place.split(4))
+    }
+    return try dropout.split(1)(rmsNorm(x, weight: finalNorm, epsilon: c.normEpsilon))
+  }
+}
+
+/// A decoder in the middle of a batch: the keys and values of the steps so far, and what the steps
+/// attend to of the encoder's states.
 ///
 /// Nothing is written in place, so that a rollout can be differentiated through all its steps.
 public struct DecoderState: Sendable {
   private let decoder: T5Decoder
   private let configuration: T5Configuration
-  private let encodedOffsets: SequenceOffsets
   private let dropout: Dropout
   private let bias: RelativePositionBias
-  private let crossKeys: [Tensor]  // for each block [encoder length, heads × headWidth]
-  private let crossValues: [Tensor]
+  private let crossAttention: T5CrossAttention
   private var keys: [[Tensor]]  // for each block and step [batch, heads × headWidth]
   private var values: [[Tensor]]
   private var step = 0
@@ -69,12 +109,12 @@ public struct DecoderState: Sendable {
     self.decoder = decoder
     self.configuration = configuration
     self.dropout = dropout
-    encodedOffsets = offsets
     bias = try RelativePositionBias(
       table: decoder.positionBias, length: longest, isBidirectional: false,
       maximumDistance: configuration.relativeMaximumDistance)
-    crossKeys = try decoder.blocks.map { try linear(encoded, $0.crossAttention.key) }
-    crossValues = try decoder.blocks.map { try linear(encoded, $0.crossAttention.value) }
+    crossAttention = try T5CrossAttention(
+      decoder.blocks.map(\.crossAttention), heads: configuration.heads, encoded: encoded,
+      offsets: offsets, steps: longest)
     keys = decoder.blocks.map { _ in [] }
     values = keys
   }
@@ -107,10 +147,8 @@ public struct DecoderState: Sendable {
       x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
 
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
-      mixed = try attention(
-        queries: linear(normed, block.crossAttention.query), keys: crossKeys[index],
-        values: crossValues[index], heads: c.heads, queryOffsets: one,
-        keyOffsets: encodedOffsets, dropout: (drop.rate, place.split(2).key))
+      mixed = try crossAttention(
+        normed, block: index, offsets: one, dropout: (drop.rate, place.split(2).key))
       x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
 
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)

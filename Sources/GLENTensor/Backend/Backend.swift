@@ -39,6 +39,8 @@ public protocol Backend: AnyObject, Sendable {
 
   /// C = alpha op(A) op(B) + beta C.
   func matrixProduct(_ product: MatrixProduct)
+  /// Several products of equal extents.
+  func matrixProducts(_ products: MatrixProductBatch)
 
   // MARK: Elementwise
 
@@ -145,6 +147,44 @@ public struct MatrixProduct: Sendable {
     (self.a, self.b, self.c) = (a, b, c)
     (self.transposeA, self.transposeB) = (transposeA, transposeB)
     (self.alpha, self.beta) = (alpha, beta)
+  }
+}
+
+/// Products of equal extents, C_i[m, n] = op(A_i)[m, k] op(B_i)[k, n] + beta C_i, whose matrices may
+/// be columns of wider ones.
+public struct MatrixProductBatch: Sendable {
+  /// One side of all products: matrix i begins `i step` elements behind the region, and its rows as
+  /// they lie in memory are `stride` elements apart.
+  public struct Matrices: Sendable {
+    /// Where the first matrix begins.
+    public var region: Region
+    /// The distance between rows, and between matrices.
+    public var stride: Int, step: Int
+
+    /// Matrices in a region.
+    public init(_ region: Region, stride: Int, step: Int) {
+      (self.region, self.stride, self.step) = (region, stride, step)
+    }
+  }
+
+  /// The number of products, rows of C, columns of C, and the extent that is summed over.
+  public var count: Int, m: Int, n: Int, k: Int
+  /// The operands and the results.
+  public var a: Matrices, b: Matrices, c: Matrices
+  /// Whether each A lies in memory as `[k, m]`, each B as `[n, k]`.
+  public var transposeA: Bool, transposeB: Bool
+  /// The factor of what C holds before.
+  public var beta: Float
+
+  /// Products with their extents, operands and factor.
+  public init(
+    count: Int, m: Int, n: Int, k: Int, a: Matrices, b: Matrices, c: Matrices,
+    transposeA: Bool = false, transposeB: Bool = false, beta: Float = 0
+  ) {
+    (self.count, self.m, self.n, self.k) = (count, m, n, k)
+    (self.a, self.b, self.c) = (a, b, c)
+    (self.transposeA, self.transposeB) = (transposeA, transposeB)
+    self.beta = beta
   }
 }
 

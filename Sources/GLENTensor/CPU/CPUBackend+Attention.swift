@@ -25,13 +25,13 @@ private struct Sequence {
 }
 
 extension CPUBackend {
-  /// Multi-head attention; each thread takes whole heads.
+  /// Multi-head attention; each thread takes whole heads, or whole sequences if heads are few.
   public func attention(_ a: AttentionArguments) {
     let inner = a.heads * a.headWidth
-    parallelHeads(a) { head, bias, scratch in
+    parallelHeads(a) { head, sequences, bias, scratch in
       let column = head * a.headWidth
       let logSums = a.logSums.floats + head * a.totalQueries
-      for index in 0..<a.sequences {
+      for index in sequences {
         let s = Sequence(a, index)
         let q = a.queries.floats + s.firstQuery * inner + column
         let k = a.keys.floats + s.firstKey * inner + column
@@ -64,7 +64,7 @@ extension CPUBackend {
   public func attentionBackward(_ a: AttentionArguments, _ g: AttentionGradients) {
     let inner = a.heads * a.headWidth
     let area = a.longestQueries * a.longestKeys
-    parallelHeads(a) { head, bias, scratch in
+    parallelHeads(a) { head, sequences, bias, scratch in
       let column = head * a.headWidth
       let logSums = a.logSums.floats + head * a.totalQueries
       let dBias = g.dBias.flatMap { _ in bias.map { HeadBias(zeroed: $0.reach) } }
@@ -72,7 +72,7 @@ extension CPUBackend {
       let dp = scratch + area
       let dropped = scratch + 2 * area
       let delta = scratch + 3 * area
-      for index in 0..<a.sequences {
+      for index in sequences {
         let s = Sequence(a, index)
         let queryStart = s.firstQuery * inner + column
         let keyStart = s.firstKey * inner + column
@@ -131,14 +131,15 @@ extension CPUBackend {
     }
   }
 
-  /// Calls `body` for every head with the head's bias and scratch memory for three score matrices
-  /// and a column.
+  /// Calls `body` for every head and all its sequences, or parts of them, with the head's bias and
+  /// scratch memory for three score matrices and a column.
   private func parallelHeads(
     _ a: AttentionArguments,
-    _ body: (Int, HeadBias?, UnsafeMutablePointer<Float>) -> Void
+    _ body: (Int, Range<Int>, HeadBias?, UnsafeMutablePointer<Float>) -> Void
   ) {
     let work = a.totalQueries * a.longestKeys * a.headWidth
-    parallel(a.heads, grain: 1 + (1 << 16) / max(work, 1)) { heads in
+    let grain = 1 + (1 << 16) / max(work, 1)
+    func run(_ heads: Range<Int>, _ sequences: Range<Int>) {
       let scratch = UnsafeMutablePointer<Float>.allocate(
         capacity: 3 * a.longestQueries * a.longestKeys + a.longestQueries)
       defer { scratch.deallocate() }
@@ -151,8 +152,16 @@ extension CPUBackend {
             bias.values[distance] = source.table.floats[bucket * a.heads + head]
           }
         }
-        body(head, bias, scratch)
+        body(head, sequences, bias, scratch)
       }
+    }
+    // A bias's gradient is summed over a head's sequences in their order, by one thread.
+    if a.heads < threadCount && a.bias == nil {
+      parallel(a.sequences, grain: grain * a.sequences / max(a.heads, 1) + 1) {
+        run(0..<a.heads, $0)
+      }
+    } else {
+      parallel(a.heads, grain: grain) { run($0, 0..<a.sequences) }
     }
   }
 

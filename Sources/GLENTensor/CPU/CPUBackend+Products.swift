@@ -43,6 +43,22 @@ extension CPUBackend {
     }
   }
 
+  /// Several products of equal extents, each by one thread.
+  public func matrixProducts(_ products: MatrixProductBatch) {
+    let p = products
+    guard p.m > 0, p.n > 0 else { return }
+    let grain = 1 + (1 << 18) / max(p.m * p.n * p.k, 1)
+    parallel(p.count, grain: grain) { range in
+      for index in range {
+        Self.blas(
+          p.m, p.n, p.k, transposeA: p.transposeA, transposeB: p.transposeB,
+          a: p.a.region.floats + index * p.a.step, aStride: p.a.stride,
+          b: p.b.region.floats + index * p.b.step, bStride: p.b.stride, beta: p.beta,
+          c: p.c.region.floats + index * p.c.step, cStride: p.c.stride)
+      }
+    }
+  }
+
   private static func sgemm(
     _ p: MatrixProduct, m: Int, n: Int, a: UnsafePointer<Float>, b: UnsafePointer<Float>,
     c: UnsafeMutablePointer<Float>
@@ -53,12 +69,16 @@ extension CPUBackend {
       beta: p.beta, c: c, cStride: p.n)
   }
 
-  /// One call of OpenBLAS, row-major.
+  /// One product on this thread, row-major.
   static func blas(
     _ m: Int, _ n: Int, _ k: Int, transposeA: Bool, transposeB: Bool, alpha: Float = 1,
     a: UnsafePointer<Float>, aStride: Int, b: UnsafePointer<Float>, bStride: Int, beta: Float = 0,
     c: UnsafeMutablePointer<Float>, cStride: Int
   ) {
+    if !transposeA && transposeB && m <= fewRows {
+      glen_product_transposed(m, k, a, aStride, b, bStride, 0, n, alpha, beta, c, cStride)
+      return
+    }
     let rowMajor: Int32 = 101
     let plain: Int32 = 111
     let transposed: Int32 = 112

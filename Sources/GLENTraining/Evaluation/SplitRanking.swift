@@ -22,33 +22,21 @@ public struct SplitRanking: Sendable {
   ) throws -> [RankedList] {
     var result: [RankedList] = []
     try forEachQuery(queries, retriever) { query, scores in
-      result.append(try list(query, scores, retriever, .ranked))
+      let ranked = try retriever.rank(scores, limit: depth, mode: mode)
+      result.append(
+        RankedList(
+          query: query.id,
+          documents: ranked.map {
+            ScoredDocument(
+              id: retriever.snapshot.id(ofDocument: $0.document), score: $0.score)
+          }))
       progress(result.count)
     }
     return result
   }
 
-  /// The lists of all queries with documents of one identifier in random order.
-  ///
-  /// This is the ablation of collision ranking in the paper's Table 5, `count` times over; queries
-  /// are encoded once.
-  ///
-  /// - Throws: what searching throws.
-  public func shuffledRankings(
-    of queries: [Query], by retriever: Retriever, count: Int
-  ) throws -> [[RankedList]] {
-    var result = [[RankedList]](repeating: [], count: count)
-    var seed: UInt64 = 0
-    try forEachQuery(queries, retriever) { query, scores in
-      for index in 0..<count {
-        seed += 1
-        result[index].append(try list(query, scores, retriever, .shuffled(seed: seed)))
-      }
-    }
-    return result
-  }
-
-  private func forEachQuery(
+  /// Hands over the scores of every query, in order; the model reads 64 queries at a time.
+  func forEachQuery(
     _ queries: [Query], _ retriever: Retriever, _ body: (Query, QueryScores) throws -> Void
   ) throws {
     let model = retriever.model
@@ -57,17 +45,5 @@ public struct SplitRanking: Sendable {
       let scores = try model.generator.scores(of: part.map { model.tokens(ofQuery: $0.text) })
       for (query, scores) in zip(part, scores) { try body(query, scores) }
     }
-  }
-
-  private func list(
-    _ query: Query, _ scores: QueryScores, _ retriever: Retriever, _ collisions: CollisionOrder
-  ) throws -> RankedList {
-    let ranked = try retriever.rank(scores, limit: depth, mode: mode, collisions: collisions)
-    return RankedList(
-      query: query.id,
-      documents: ranked.map {
-        ScoredDocument(
-          id: retriever.snapshot.id(ofDocument: $0.document), score: $0.score)
-      })
   }
 }

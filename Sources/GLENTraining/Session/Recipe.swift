@@ -215,16 +215,17 @@ extension Recipe {
       "refinement: negatives must be 0 to 4096, weights not negative, lowestTemperature above 0")
   }
 
-  private static func merged(_ data: Data, over base: Recipe) throws -> Recipe {
+  /// The keys of a JSON object over those of a recipe of any kind.
+  static func merged<Value: Codable>(_ data: Data, over base: Value) throws -> Value {
     let changes = try JSONDecoder().decode(JSONValue.self, from: data)
     guard case .object = changes else {
       throw TrainingError.recipe(path: "recipe", reason: "expected an object with a recipe's keys")
     }
     let encoded = try JSONEncoder().encode(base)
     let base = try JSONDecoder().decode(JSONValue.self, from: encoded)
-    func recipe(_ changes: JSONValue) throws -> Recipe {
+    func recipe(_ changes: JSONValue) throws -> Value {
       let merged = try base.overlaid(with: changes, path: "")
-      return try JSONDecoder().decode(Recipe.self, from: JSONEncoder().encode(merged))
+      return try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(merged))
     }
     do {
       return try recipe(changes)

@@ -119,7 +119,7 @@ public struct TrainingSession {
         try Self.run(&trainer, &model, &objective, resuming: resumeURL)
       }
       resumeURL = nil
-      try save(model, settings, tokenizer, to: output)
+      try Self.save(model, settings, tokenizer, recipe: recipe, to: output)
       try phaseEnded(phase, ModelFolder(opening: output, on: backend))
     }
     guard resumeURL == nil else {
@@ -222,9 +222,10 @@ public struct TrainingSession {
     }
   }
 
-  private func save(
+  /// Saves a model folder with the recipe that made it.
+  static func save(
     _ model: T5Model, _ settings: IdentifierSettings, _ tokenizer: SentencePieceTokenizer,
-    to output: URL
+    recipe: some Encodable, to output: URL
   ) throws {
     if let name = try model.nameOfNonFiniteParameter() {
       throw TrainingError.notFinite(phase: "last", step: 0, what: "weight \(name)")

@@ -1,0 +1,135 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import Logging
+
+/// A pre-training run: from text to a model folder that training can begin from.
+public struct PretrainingSession {
+  /// The numbers.
+  public var recipe: PretrainingRecipe
+  /// The shape of the network; the vocabulary's size follows from the tokenizer.
+  public var configuration: T5Configuration
+  /// A model folder to go on from, with its vocabulary, instead of random weights.
+  public var initialURL: URL?
+  /// The seed of all random numbers.
+  public var seed: UInt64 = 1
+  /// Whether to go on from the output's checkpoint.
+  public var resumes = false
+  /// Where the arithmetic happens.
+  public var backend: any Backend = CPUBackend.shared
+  /// Where messages go.
+  public var logger = Logger(label: "glen.pretrain") { _ in SwiftLogNoOpLogHandler() }
+  /// Receives every update's progress.
+  public var report: (TrainingProgress) -> Void = { _ in }
+  /// Asked before every update; true saves a checkpoint and ends with `CancellationError`.
+  public var shouldStop: () -> Bool = { Task.isCancelled }
+
+  /// A run from random weights of a shape.
+  public init(recipe: PretrainingRecipe, configuration: T5Configuration) {
+    self.recipe = recipe
+    self.configuration = configuration
+  }
+
+  /// Trains and saves the model.
+  ///
+  /// - Returns: the saved model; until the end the folder has `checkpoint.safetensors` too.
+  /// - Throws: `TrainingError`, `ModelError`, `TensorError`, `TokenizerError`, `CancellationError`.
+  public func run(_ text: PretrainingText, to output: URL) throws -> ModelFolder {
+    try recipe.validate()
+    try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
+    let tokenizer = try tokenizer(for: text, in: output)
+    var model = try model(for: tokenizer)
+    let size = model.configuration.vocabularySize
+    let settings = IdentifierSettings(
+      identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,
+      maximumDocumentLength: recipe.maximumDocumentLength,
+      maskedTokens: IdentifierSettings.maskedTokens(
+        pieceCount: tokenizer.pieceCount, vocabularySize: size))
+    // As in T5 the first sentinel is the last of the hundred rows above the pieces.
+    let sentinels = (0..<100).map { Int32(tokenizer.pieceCount + 99 - $0) }
+      .filter { Int($0) < size }
+    let corpus = try PretrainingCorpus(
+      text, tokenizer: tokenizer, recipe: recipe, sentinels: sentinels)
+    logger.info(
+      """
+      \(corpus.passages.count) passages, \(corpus.questions.count) questions, \
+      \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
+      """)
+    let key = RandomKey(seed: seed)
+    var objective = PretrainingObjective(
+      corpus, recipe: recipe, settings: settings,
+      mask: try settings.mask(vocabularySize: size, on: backend), key: key.split(1))
+    var trainer = PhaseTrainer(key: key.split(2))
+    trainer.checkpointURL = output.appendingPathComponent("checkpoint.safetensors")
+    trainer.fingerprint = try fingerprint(text)
+    trainer.report = report
+    trainer.shouldStop = shouldStop
+    if resumes, let url = trainer.checkpointURL {
+      guard try trainer.resume(&model, &objective, from: url) else {
+        throw TrainingError.checkpoint(path: url.path, reason: "is not one of pre-training")
+      }
+    }
+    do {
+      try trainer.train(&model, &objective)
+    } catch is CancellationError {
+      // What has been learned so far can be used too.
+      try TrainingSession.save(model, settings, tokenizer, recipe: recipe, to: output)
+      throw CancellationError()
+    }
+    try TrainingSession.save(model, settings, tokenizer, recipe: recipe, to: output)
+    for url in [trainer.checkpointURL, Self.vocabularyURL(in: output)].compactMap({ $0 }) {
+      try? FileManager.default.removeItem(at: url)
+    }
+    return try ModelFolder(opening: output, on: backend)
+  }
+
+  private static func vocabularyURL(in output: URL) -> URL {
+    output.appendingPathComponent("checkpoint.spiece.model")
+  }
+
+  /// What a checkpoint must agree on.
+  private func fingerprint(_ text: PretrainingText) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys]
+    let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
+    let length = text.passages.reduce(0) { $0 + $1.text.utf8.count }
+    return "\(numbers) seed \(seed) passages \(text.passages.count) of \(length) bytes, "
+      + "questions \(text.questions.count)"
+  }
+
+  private func tokenizer(
+    for text: PretrainingText, in output: URL
+  ) throws -> SentencePieceTokenizer {
+    if let initialURL {
+      return try SentencePieceTokenizer(
+        contentsOf: initialURL.appendingPathComponent("spiece.model"), sentinelCount: 0)
+    }
+    let own = Self.vocabularyURL(in: output)
+    if resumes, FileManager.default.fileExists(atPath: own.path) {
+      return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
+    }
+    let length = text.passages.reduce(0) { $0 + $1.text.utf8.count }
+    let step = max(1, (length + recipe.vocabularyCharacters - 1) / recipe.vocabularyCharacters)
+    let sample = stride(from: 0, to: text.passages.count, by: step).map {
+      TextCleaning.clean(text.passages[$0].fullText)
+    }
+    logger.info(
+      "training a vocabulary of \(recipe.vocabularySize) pieces on \(sample.count) passages")
+    return try SentencePieceTokenizer.train(
+      sentences: sample, vocabularySize: recipe.vocabularySize, to: own, lowercased: true)
+  }
+
+  private func model(for tokenizer: SentencePieceTokenizer) throws -> T5Model {
+    if let initialURL {
+      return try T5Model(folder: initialURL, on: backend) { logger.warning("\($0)") }
+    }
+    var configuration = configuration
+    configuration.vocabularySize = (tokenizer.pieceCount + 100 + 15) / 16 * 16
+    var model = try T5Model(
+      random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
+    try model.beginCopying()
+    return model
+  }
+}

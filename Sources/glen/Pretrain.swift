@@ -1,0 +1,58 @@
+import ArgumentParser
+import Foundation
+import GLENModel
+import GLENTraining
+
+struct Pretrain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Pre-train a model on text of your own, for `glen train --init` to begin from.",
+    discussion: """
+      The text is JSON lines, plain or .gz: passages {"_id", "text", "title"}, as in a corpus.jsonl, and
+      if there are any, questions {"_id", "text", "passage"} with the id or the text of what answers
+      them. Nothing else is needed: the tasks are made from the text. An interrupted run (Ctrl-C)
+      saves the model as it is, and leaves a checkpoint that --resume goes on from.
+      """)
+
+  @Option(parsing: .upToNextOption, help: "Files of passages and questions.") var text: [String]
+  @Option(help: "The folder for the model.") var out: String
+  @Option(name: .customLong("init"), help: "A model folder to go on from.") var initial: String?
+  @Option(help: "The size of a new model: tiny, mini, small or base.") var size = "mini"
+  @Flag(inversion: .prefixedNo, help: "Gated GELU, as in T5 1.1.") var gated = true
+  @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
+  @Option(help: "The number of updates, instead of the recipe's.") var steps: Int?
+  @Option(help: "cpu or cuda.") var device = Device.cpu
+  @Option(help: "The seed of all random numbers.") var seed: UInt64 = 1
+  @Flag(help: "Go on from the checkpoint in --out.") var resume = false
+
+  func validate() throws {
+    if T5Configuration(preset: size) == nil {
+      throw ValidationError(
+        "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
+    }
+    if let steps, steps < 1 { throw ValidationError("--steps must be at least 1") }
+  }
+
+  func run() throws {
+    var resolved = PretrainingRecipe()
+    if let recipe { resolved = try PretrainingRecipe(contentsOf: URL(fileURLWithPath: recipe)) }
+    if let steps { resolved.optimization.steps = steps }
+    var configuration = T5Configuration(preset: size) ?? T5Configuration()
+    configuration.isGated = gated
+    var session = PretrainingSession(recipe: resolved, configuration: configuration)
+    session.initialURL = initial.map { URL(fileURLWithPath: $0) }
+    session.seed = seed
+    session.resumes = resume
+    session.backend = try device.backend()
+    session.logger = Console.logger
+    let display = ProgressDisplay()
+    session.report = display.show
+    Interruption.listen()
+    session.shouldStop = { Interruption.isRequested }
+    let text = try PretrainingText(contentsOf: text.map { URL(fileURLWithPath: $0) })
+    if text.unansweredQuestionCount > 0 {
+      Console.error("\(text.unansweredQuestionCount) questions without a passage are left out")
+    }
+    _ = try session.run(text, to: URL(fileURLWithPath: out))
+    Console.error("the model is in \(out)")
+  }
+}

@@ -1,0 +1,50 @@
+import GLENIndex
+import Testing
+
+@testable import GLENTraining
+
+@Suite("Hybrid rankings")
+struct HybridRankingTests {
+  private let index: RandomIndex
+  private let judgements: RelevanceJudgements
+  private let hybrid: HybridRanking
+  private let queries: [Query]
+
+  init() throws {
+    index = try RandomIndex()
+    let dataset = index.dataset
+    queries = dataset.queries
+    judgements = try RelevanceJudgements(dataset, split: "train")
+    let retriever = try index.retriever(keepingKeywords: true) { [Int32($0 % 7) + 5, 7] }
+    hybrid = try HybridRanking(
+      of: queries, by: retriever, keywords: try #require(retriever.snapshot.keywords), depth: 20)
+  }
+
+  private func value(_ rankings: [RankedList]) throws -> Double {
+    let metric = try RankingMetric("MRR@10")
+    return try #require(
+      Evaluation(of: Run(rankings), against: judgements, metrics: [metric]).report()[metric])
+  }
+
+  @Test("The parts are what each search finds alone")
+  func parts() throws {
+    #expect(hybrid.parts.identifiers.map(\.query) == queries.map(\.id))
+    let alone = try SplitRanking(depth: 20).rankings(
+      of: queries, by: index.retriever { [Int32($0 % 7) + 5, 7] })
+    #expect(hybrid.parts.identifiers.map(\.documents) == alone.map(\.documents))
+    // The questions repeat the documents' words, so keywords find them; a random model does not.
+    #expect(try value(hybrid.parts.keywords) > 0.9)
+    #expect(try value(hybrid.parts.identifiers) < 0.5)
+  }
+
+  @Test("Tuning chooses a weight that no other beats")
+  func tuning() throws {
+    let weight = try hybrid.tunedWeight(on: judgements)
+    let best = try value(hybrid.rankings(.interpolated(weight)))
+    for step in 0...20 {
+      #expect(try value(hybrid.rankings(.interpolated(Float(step) / 20))) <= best)
+    }
+    #expect(weight < 0.8)
+    #expect(try value(hybrid.rankings(.reciprocalRank)) > value(hybrid.parts.identifiers))
+  }
+}

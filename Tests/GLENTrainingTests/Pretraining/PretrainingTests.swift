@@ -1,0 +1,125 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import Testing
+
+@testable import GLENTraining
+
+@Suite("Pre-training", .serialized) struct PretrainingTests {
+  private let folder: TemporaryFolder
+
+  init() throws {
+    var lines = ToyCorpus.files["corpus.jsonl"] ?? ""
+    lines = lines.replacingOccurrences(of: " and ", with: ". And ")
+    folder = try TemporaryFolder([
+      "passages.jsonl": lines,
+      "questions.jsonl": """
+      {"_id": "q1", "text": "what is it", "passage": "d3"}
+      {"_id": "q2", "text": "who was there", "passage": "somebody who is not in the corpus"}
+      {"_id": "q3", "text": "nobody knows", "answer": "42"}
+      {"_id": "q4", "text": "where has it gone", "passage": "d999"}
+
+      """,
+    ])
+  }
+
+  private func text() throws -> PretrainingText {
+    try PretrainingText(
+      contentsOf: ["passages.jsonl", "questions.jsonl"].map(folder.url.appendingPathComponent))
+  }
+
+  private static func session(steps: Int) -> PretrainingSession {
+    var recipe = PretrainingRecipe()
+    recipe.vocabularySize = 120
+    recipe.optimization.steps = steps
+    recipe.optimization.warmupSteps = 2
+    recipe.optimization.checkpointInterval = 0
+    (recipe.optimization.learningRate, recipe.optimization.decoderLearningRate) = (5e-3, 5e-3)
+    (recipe.optimization.batchSize, recipe.halvesBatchSize, recipe.spansBatchSize) = (12, 6, 6)
+    return PretrainingSession(recipe: recipe, configuration: ToyCorpus.configuration())
+  }
+
+  @Test func questionsFindWhatAnswersThem() throws {
+    let text = try text()
+    #expect(text.passages.count == ToyCorpus.documentCount)
+    #expect(text.questions.count == 2)
+    #expect(text.questions[0].answer == text.passages[3].fullText)
+    #expect(text.questions[1].answer == "somebody who is not in the corpus")
+    #expect(text.unansweredQuestionCount == 2)
+  }
+
+  @Test func textWithoutPassagesIsAnError() throws {
+    #expect(throws: TrainingError.self) {
+      try PretrainingText(contentsOf: [folder.url.appendingPathComponent("questions.jsonl")])
+    }
+    #expect(throws: TrainingError.self) {
+      try PretrainingText(contentsOf: [folder.url.appendingPathComponent("nothing.jsonl")])
+    }
+    let passages = folder.url.appendingPathComponent("passages.jsonl")
+    #expect(throws: TrainingError.self) { try PretrainingText(contentsOf: [passages, passages]) }
+  }
+
+  @Test func everyTaskIsLearned() throws {
+    let output = try TemporaryFolder()
+    var losses: [String: [Float]] = [:]
+    var session = Self.session(steps: 160)
+    session.report = { losses[$0.losses[1].name, default: []].append($0.losses[1].value) }
+    let model = try session.run(text(), to: output.url)
+    #expect(losses.keys.sorted() == ["halves", "keywords", "spans"])
+    for (name, values) in losses {
+      let (early, late) = (values.prefix(8), values.suffix(8))
+      #expect(late.reduce(0, +) < 0.9 * early.reduce(0, +), "\(name): \(early) to \(late)")
+    }
+    // The table has rows for T5's hundred sentinels.
+    let rows = model.generator.model.configuration.vocabularySize
+    #expect(rows >= model.tokenizer.pieceCount + 100)
+    #expect(model.tokenizer.sentinelCount == 100)
+    #expect(
+      try FileManager.default.contentsOfDirectory(atPath: output.url.path).sorted() == [
+        "config.json", "glen.json", "model.safetensors", "recipe.json", "spiece.model",
+      ])
+  }
+
+  @Test func aResumedRunIsTheUninterruptedOne() throws {
+    let (whole, parts) = (try TemporaryFolder(), try TemporaryFolder())
+    let text = try text()
+    _ = try Self.session(steps: 12).run(text, to: whole.url)
+    var session = Self.session(steps: 12)
+    var done = 0
+    session.report = { done = $0.step }
+    session.shouldStop = { done == 5 }
+    #expect(throws: CancellationError.self) { try session.run(text, to: parts.url) }
+    // What was learned so far is there to be used.
+    _ = try ModelFolder(opening: parts.url)
+    session.shouldStop = { false }
+    session.resumes = true
+    _ = try session.run(text, to: parts.url)
+    let weights = try [whole, parts].map {
+      try Data(contentsOf: $0.url.appendingPathComponent("model.safetensors"))
+    }
+    #expect(weights[0] == weights[1])
+  }
+
+  @Test func sentencesEndBeforeASpace() throws {
+    let sentences = PretrainingCorpus.sentences(of: "One. Two is it? 3.5 is a number! End")
+    #expect(sentences == ["One.", " Two is it?", " 3.5 is a number!", " End"])
+  }
+
+  @Test func recipesAreChecked() throws {
+    let url = folder.url.appendingPathComponent("recipe.json")
+    func recipe(_ json: String) throws -> PretrainingRecipe {
+      try Data(json.utf8).write(to: url)
+      return try PretrainingRecipe(contentsOf: url)
+    }
+    #expect(try recipe(#"{"weights": {"spans": 0}}"#).weights.spans == 0)
+    #expect(try recipe(#"{"optimization": {"steps": 7}}"#).optimization.steps == 7)
+    for json in [
+      #"{"wieghts": {}}"#, #"{"temperature": 0}"#, #"{"tokenDropRate": 1}"#, "[]",
+      #"{"weights": {"spans": 0, "halves": 0, "cloze": 0, "questions": 0, "keywords": 0}}"#,
+    ] {
+      #expect(throws: TrainingError.self, "\(json)") { try recipe(json) }
+    }
+  }
+}
