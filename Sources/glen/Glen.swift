@@ -18,8 +18,9 @@ struct Glen: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Pretrain.self, GenerateQueries.self, Index.self, Search.self, Evaluate.self,
-      Inspect.self, Verify.self, Report.self, States.self, Bench.self,
+      Train.self, Pretrain.self, GenerateQueries.self, Index.self, Add.self, Remove.self,
+      Compact.self, Search.self, Evaluate.self, Inspect.self, Verify.self, Report.self,
+      States.self, Bench.self,
     ])
 
   static func main() {

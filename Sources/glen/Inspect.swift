@@ -58,8 +58,10 @@ struct Inspect: ParsableCommand {
       identifier entropy     \(bits(report.identifierEntropy)) of \(possible) bits
       largest bucket         \(report.largestBucket)
       tokens by step         \(steps.joined(separator: ", "))
+      segments               \(report.documentsBySegment.count)
       model                  \(report.model)
       """
+    if report.drift.added.documents > 0 { text += Self.text(report.drift) }
     for bucket in report.largestBuckets.prefix(5) {
       let words = bucket.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
       let names = bucket.examples.map { $0.title.flatMap { $0.isEmpty ? nil : $0 } ?? $0.id }
@@ -81,6 +83,21 @@ struct Inspect: ParsableCommand {
         Console.output("\(row.id)\t\(row.tokens)\t\(row.weights)")
       }
     }
+  }
+
+  /// How documents that were added later fare beside the first.
+  private static func text(_ drift: DriftReport) -> String {
+    func line(_ name: String, _ format: String, _ value: (DriftReport.Group) -> Double) -> String {
+      "\n" + name.padding(toLength: 23, withPad: " ", startingAt: 0)
+        + [drift.first, drift.added].map { String(format: format, value($0)) }.joined()
+    }
+    return "\n                          first  added since"
+      + line("documents", "%8.0f   ") { Double($0.documents) }
+      + line("collision rate, %", "%8.1f   ") { 100 * $0.collisionRate }
+      + line("entropy, bits", "%8.1f   ") { $0.identifierEntropy }
+      + line("identifiers of one, %", "%8.1f   ") { 100 * $0.singleDocumentShare }
+      + line("largest bucket", "%8.0f   ") { Double($0.largestBucket) }
+      + line("mean weight", "%8.2f   ") { $0.meanWeight }
   }
 
   private struct Row: Encodable {

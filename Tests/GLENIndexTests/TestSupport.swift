@@ -159,8 +159,10 @@ extension IdentifierTable {
 }
 
 /// Makes an empty folder, and removes it with everything in it when the body has ended.
-func withTemporaryFolder<Result>(_ body: (URL) throws -> Result) throws -> Result {
-  let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+func withTemporaryFolder<Result>(
+  in parent: URL? = nil, _ body: (URL) throws -> Result
+) throws -> Result {
+  let folder = (parent ?? FileManager.default.temporaryDirectory).appendingPathComponent(
     "glen-index-\(UUID().uuidString)")
   try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(at: folder) }

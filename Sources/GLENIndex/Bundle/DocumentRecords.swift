@@ -49,14 +49,12 @@ public struct DocumentRecords: Sendable {
   /// Appends the documents of a segment that are not deleted.
   mutating func append(livingOf segment: IndexSegment) {
     let (table, catalog) = (segment.table, segment.documents)
-    for row in 0..<table.identifierCount {
-      let tokens = table.tokens(ofIdentifier: row)
-      for document in table.documents(ofIdentifier: row) where segment.isLiving(document) {
-        append(
-          id: catalog.identifier(ofDocument: document), title: catalog.title(ofDocument: document),
-          metadata: catalog.metadata(ofDocument: document), tokens: tokens,
-          weights: table.weights(ofDocument: document))
-      }
+    for document in 0..<table.documentCount where segment.isLiving(document) {
+      append(
+        id: catalog.identifier(ofDocument: document), title: catalog.title(ofDocument: document),
+        metadata: catalog.metadata(ofDocument: document),
+        tokens: table.tokens(ofIdentifier: table.identifier(ofDocument: document)),
+        weights: table.weights(ofDocument: document))
     }
   }
 

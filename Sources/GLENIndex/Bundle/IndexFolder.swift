@@ -61,10 +61,17 @@ public enum IndexFolder {
     for entry in manifest.segments {
       segments.append(try open(folder, entry, verifying: verifying))
     }
-    let snapshot = try IndexSnapshot(
-      segments, identifierLength: manifest.identifierLength,
-      vocabularySize: manifest.vocabularySize, modelFingerprint: manifest.modelFingerprint,
-      generation: manifest.generation)
+    let snapshot: IndexSnapshot
+    do throws(IndexError) {
+      snapshot = try IndexSnapshot(
+        segments, identifierLength: manifest.identifierLength,
+        vocabularySize: manifest.vocabularySize, modelFingerprint: manifest.modelFingerprint,
+        generation: manifest.generation)
+    } catch {
+      throw .damagedFile(
+        path: folder + "/" + IndexManifest.fileName,
+        problem: "its segments do not fit together (\(error))")
+    }
     if verifying { try checkNames(of: snapshot, in: folder) }
     return snapshot
   }

@@ -75,7 +75,7 @@ struct IndexManifest: Sendable, Equatable {
     return bytes + Array(Self.checksumLine(of: bytes).utf8)
   }
 
-  private static func checksumLine(of body: [UInt8]) -> String {
+  static func checksumLine(of body: [UInt8]) -> String {
     let checksum = body.withUnsafeBytes { CRC64.checksum($0) }
     return "  \"checksum\": \"\(CRC64.text(checksum))\"\n}\n"
   }

@@ -111,18 +111,9 @@ public struct IdentifierTable: Sendable {
   ///
   /// Together with ``allWeights()`` this is what a table is built from.
   ///
-  /// - Complexity: O(documents * n).
+  /// - Complexity: O(documents * (n + log(identifiers))).
   public func allIdentifiers() -> [Int32] {
-    var result = [Int32](repeating: 0, count: documentCount * identifierLength)
-    for row in 0..<identifierCount {
-      let tokens = tokens(ofIdentifier: row)
-      for document in documents(ofIdentifier: row) {
-        for step in 0..<identifierLength {
-          result[document * identifierLength + step] = tokens[step]
-        }
-      }
-    }
-    return result
+    (0..<documentCount).flatMap { tokens(ofIdentifier: identifier(ofDocument: $0)) }
   }
 
   /// The weights of every document, `[documents, n]` in document order.

@@ -75,6 +75,8 @@ public struct IndexReport: Sendable, Encodable, Equatable {
   public private(set) var firstTokens: [Branch] = []
   /// How many documents each segment holds.
   public private(set) var documentsBySegment: [Int]
+  /// How the documents that were added later fare beside those of the oldest segment.
+  public private(set) var drift: DriftReport
   /// Names the model that made the identifiers.
   public private(set) var model: String
 
@@ -96,6 +98,7 @@ public struct IndexReport: Sendable, Encodable, Equatable {
     tokensByStep = []
     documentsByWordCount = [Int](repeating: 0, count: index.identifierLength)
     documentsBySegment = index.segments.map(\.livingCount)
+    drift = index.driftReport()
     model = index.modelFingerprint
     var tally = Tally(identifierLength: identifierLength)
     var fullest = BoundedHeap<Candidate>(capacity: Self.bucketLimit)

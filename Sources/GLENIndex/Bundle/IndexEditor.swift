@@ -1,0 +1,198 @@
+import Foundation
+
+/// Changes on their way into an index folder: documents to add and names to remove.
+///
+/// Nothing is written before `commit`. A commit takes the folder's lock, looks at what the folder holds
+/// by then, and applies the changes to that; so several editors may prepare changes at the same time,
+/// for as long as their models need, and none undoes what another has committed.
+struct IndexEditor: Sendable {
+  /// The folder.
+  let folder: String
+
+  /// What the folder held when it was last looked at.
+  private(set) var snapshot: IndexSnapshot
+
+  private var manifest: IndexManifest
+  private var added = DocumentRecords()
+
+  /// The keywords of the documents of `added`, empty where none were given.
+  private var keywords: [[Int32]] = []
+
+  /// Where the documents that shall be added stand in `added`, by the bytes of their names.
+  ///
+  /// Strings would compare by their canonical form.
+  private var places: [[UInt8]: Int] = [:]
+
+  /// The names of documents that shall be deleted, before those of `added` come in.
+  private var removed: Set<[UInt8]> = []
+
+  /// Looks at a folder.
+  init(folder: String) throws(IndexError) {
+    self.folder = folder
+    (manifest, snapshot) = try IndexFolder.openWithManifest(folder)
+  }
+
+  /// Whether there is anything to commit.
+  var hasChanges: Bool { !places.isEmpty || !removed.isEmpty }
+
+  /// Whether the index holds its documents' keywords, and so needs those of new ones.
+  var keepsKeywords: Bool {
+    !snapshot.segments.isEmpty && snapshot.segments.allSatisfy { $0.keywords != nil }
+  }
+
+  /// Whether a document would be there after a commit.
+  func contains(_ id: String) -> Bool {
+    let key = Array(id.utf8)
+    return places[key] != nil || (!removed.contains(key) && snapshot.document(withID: id) != nil)
+  }
+
+  /// Adds documents; with `replacing`, instead of those that have their names.
+  ///
+  /// Throws without adding any if one is there already, or two have the same name.
+  ///
+  /// - Parameter pieces: The keywords of each document, for an index that keeps them.
+  mutating func add(
+    _ records: DocumentRecords, keywords pieces: [[Int32]]? = nil, replacing: Bool = false
+  ) throws(IndexError) {
+    guard records.tokens.count == records.ids.count * snapshot.identifierLength,
+      records.weights.count == records.tokens.count
+    else {
+      throw .invalidIdentifiers(
+        "add documents: the identifiers do not fit the index; expected "
+          + "\(snapshot.identifierLength) tokens and weights a document, got "
+          + "\(records.tokens.count) and \(records.weights.count) for \(records.ids.count) documents; "
+          + "use the model that made the index")
+    }
+    var names: Set<[UInt8]> = []
+    for id in records.ids {
+      let isNew = names.insert(Array(id.utf8)).inserted
+      guard isNew, replacing || !contains(id) else { throw Self.isThereAlready(id) }
+    }
+    for (place, id) in records.ids.enumerated() {
+      let key = Array(id.utf8)
+      if replacing, snapshot.document(withID: id) != nil { removed.insert(key) }
+      places[key] = added.ids.count
+      added.append(records, place)
+      keywords.append(pieces?[place] ?? [])
+    }
+  }
+
+  /// Removes documents by their names; throws without removing any if one is not there.
+  mutating func remove(_ ids: some Sequence<String>) throws(IndexError) {
+    let ids = Array(ids)
+    for id in ids where !contains(id) {
+      throw .invalidDocuments(
+        "remove documents: there is no document \"\(id)\"; expected a name that is in the index; "
+          + "nothing was removed")
+    }
+    for id in ids {
+      let key = Array(id.utf8)
+      places[key] = nil
+      if snapshot.document(withID: id) != nil { removed.insert(key) }
+    }
+  }
+
+  /// Forgets all changes that are not committed, and looks at the folder again.
+  mutating func reset() throws(IndexError) {
+    self = try IndexEditor(folder: folder)
+  }
+
+  /// Makes the changes the state of the folder; says whether that changed it.
+  ///
+  /// If it throws, the folder is as it was and the changes are still here.
+  ///
+  /// - Parameter compacting: Whether to merge all segments into one without the deleted documents.
+  @discardableResult
+  mutating func commit(compacting: Bool = false) throws(IndexError) -> Bool {
+    let lock = try FolderLock(folder)
+    defer { lock.release() }
+    try refresh()
+    var segments = try segmentsAfterRemoving()
+    segments.removeAll { $0.livingCount == 0 }
+    if let new = try newSegment() { segments.append(new) }
+    if compacting {
+      let isCompact = segments.count <= 1 && segments.allSatisfy { $0.deleted == nil }
+      if !isCompact { segments = [try merged(segments)] }
+      guard hasChanges || !isCompact || segments.count != snapshot.segments.count else {
+        return false
+      }
+    } else {
+      guard hasChanges else { return false }
+      segments = try mergingSmall(segments)
+    }
+    let next = try IndexSnapshot(
+      segments, identifierLength: snapshot.identifierLength,
+      vocabularySize: snapshot.vocabularySize, modelFingerprint: snapshot.modelFingerprint)
+    manifest = try IndexFolder.commit(next, in: folder)
+    (added, keywords, places, removed) = (DocumentRecords(), [], [:], [])
+    snapshot = try IndexFolder.open(folder, manifest)
+    return true
+  }
+
+  /// Looks at what was committed by others; the caller holds the lock.
+  private mutating func refresh() throws(IndexError) {
+    let now = try IndexFolder.readManifest(in: folder)
+    guard now != manifest else { return }
+    guard now.modelFingerprint == manifest.modelFingerprint else {
+      throw .damagedFile(
+        path: folder, problem: "it holds the index of another model by now; open it again")
+    }
+    let newer = try IndexFolder.open(folder, now)
+    for id in added.ids where places[Array(id.utf8)] != nil && !removed.contains(Array(id.utf8)) {
+      if newer.document(withID: id) != nil { throw Self.isThereAlready(id) }
+    }
+    (manifest, snapshot) = (now, newer)
+  }
+
+  /// The segments of the folder without the removed documents.
+  private func segmentsAfterRemoving() throws(IndexError) -> [IndexSegment] {
+    var segments: [IndexSegment] = []
+    for segment in snapshot.segments {
+      let gone = removed.compactMap {
+        segment.documents.document(withIdentifier: String(decoding: $0, as: UTF8.self))
+      }
+      segments.append(try segment.deleting(gone))
+    }
+    return segments
+  }
+
+  /// The added documents as a segment, or nil if there are none.
+  private func newSegment() throws(IndexError) -> IndexSegment? {
+    guard !places.isEmpty else { return nil }
+    let places = places.values.sorted()
+    return try IndexSegment(
+      added.ordered(places),
+      keywords: keepsKeywords ? try KeywordIndex(documents: places.map { keywords[$0] }) : nil,
+      identifierLength: snapshot.identifierLength,
+      vocabularySize: snapshot.vocabularySize,
+      weightFormat: snapshot.segments.first?.table.weightFormat ?? .float32)
+  }
+
+  private func merged(_ segments: [IndexSegment]) throws(IndexError) -> IndexSegment {
+    try IndexSegment.merging(
+      segments, identifierLength: snapshot.identifierLength,
+      vocabularySize: snapshot.vocabularySize)
+  }
+
+  /// Merges the last segments while the one before is not much larger: after any number of commits
+  /// there are few segments, and each document was merged few times, both logarithmic.
+  ///
+  /// The first segment is left to `compact`: it is what the model was made for, and the drift report
+  /// compares later documents with it.
+  private func mergingSmall(_ segments: [IndexSegment]) throws(IndexError) -> [IndexSegment] {
+    var first = max(segments.count - 1, 0)
+    var size = segments.last?.livingCount ?? 0
+    while first > 1, segments[first - 1].livingCount < 2 * size {
+      first -= 1
+      size += segments[first].livingCount
+    }
+    guard first < segments.count - 1 else { return segments }
+    return segments[..<first] + [try merged(Array(segments[first...]))]
+  }
+
+  static func isThereAlready(_ id: String) -> IndexError {
+    .invalidDocuments(
+      "add documents: the name \"\(id)\" is taken; expected names that are not in the index, each "
+        + "once; update the document, or remove it first")
+  }
+}
