@@ -87,8 +87,9 @@ struct Verify: ParsableCommand {
   func run() throws {
     let url = URL(fileURLWithPath: index)
     try IndexFolder.verify(url)
-    let model = try Retriever(opening: url).model
-    if let name = try model.generator.model.nameOfNonFiniteParameter() {
+    if let model = try Retriever(opening: url).model,
+      let name = try model.generator.model.nameOfNonFiniteParameter()
+    {
       throw IndexError.damagedFile(
         path: model.url.path, problem: "the weight \(name) is not a number everywhere")
     }

@@ -32,7 +32,8 @@ struct LevelScores {
     self.largest = largest
   }
 
-  private static func check(_ scores: QueryScores, table: IdentifierTable) throws(IndexError) {
+  /// Checks that a query's table has the steps and tokens of an index.
+  static func check(_ scores: QueryScores, table: IdentifierTable) throws(IndexError) {
     guard scores.identifierLength == table.identifierLength else {
       throw .invalidSearch(
         "search: the query has another identifier length than the index; expected "

@@ -2,6 +2,7 @@ import Foundation
 import GLENModel
 import GLENTensor
 import GLENText
+import Testing
 
 @testable import GLENIndex
 
@@ -88,4 +89,9 @@ enum ToyModel {
     }
     return result
   }
+}
+
+extension Retriever {
+  /// The model folder, which a retriever over a toy model has.
+  var toyModel: ModelFolder { get throws { try #require(model) } }
 }
