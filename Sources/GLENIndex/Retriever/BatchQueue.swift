@@ -38,9 +38,6 @@ struct BatchQueue {
     self.latency = latency
   }
 
-  /// Whether nothing waits and nothing is encoded.
-  var isIdle: Bool { !isBusy && waiting.isEmpty }
-
   /// Takes in a caller with some questions.
   mutating func enqueue(_ id: ID, count: Int, at now: Instant) -> Action {
     waiting.append((id, count))

@@ -6,11 +6,11 @@ public struct DocumentFilter: Sendable {
   /// The allowed documents by number.
   public let documents: DocumentSet
 
-  fileprivate let snapshot: Snapshot
+  fileprivate let identity: SnapshotIdentity
 }
 
 /// Tells a snapshot of an index from others.
-final class Snapshot: Sendable {}
+final class SnapshotIdentity: Sendable {}
 
 /// What an index knows about one of its documents.
 public struct IndexedDocument: Sendable {
@@ -35,8 +35,8 @@ extension Retriever {
   /// let hits = try await retriever.search("Who guards the hive?", options: .init(filter: recent))
   /// ```
   ///
-  /// - Complexity: one call of the predicate for each document; searching with the filter costs no
-  ///   more than without.
+  /// - Complexity: one call of the predicate for each document, here and never again; searching with
+  ///   the filter costs about as much as without, and less if it allows few.
   public func filter(
     where isAllowed: (IndexedDocument) throws -> Bool
   ) rethrows -> DocumentFilter {
@@ -61,13 +61,13 @@ extension Retriever {
   ///
   /// - Complexity: O(1).
   public func filter(_ documents: DocumentSet) -> DocumentFilter {
-    DocumentFilter(documents: documents, snapshot: snapshot)
+    DocumentFilter(documents: documents, identity: identity)
   }
 
   /// The set of a filter, which must be of this snapshot.
   func allowedDocuments(_ filter: DocumentFilter?) throws(IndexError) -> DocumentSet? {
     guard let filter else { return nil }
-    guard filter.snapshot === snapshot else {
+    guard filter.identity === identity else {
       throw .invalidSearch(
         "search: the filter belongs to another snapshot; expected one that this retriever made, "
           + "got one in which the same numbers are other documents; make it again")

@@ -21,7 +21,7 @@ public struct Retriever: Sendable {
   /// The model at work; copies share it, and a reopened snapshot whose model is the same.
   let batcher: QueryBatcher
   /// Tells this snapshot's filters from those of others.
-  let snapshot: Snapshot
+  let identity: SnapshotIdentity
   /// Where it was opened, if it was.
   let source: Source?
 
@@ -78,7 +78,7 @@ public struct Retriever: Sendable {
     self.configuration = configuration
     self.batcher = batcher
     self.source = source
-    snapshot = Snapshot()
+    identity = SnapshotIdentity()
   }
 
   /// A ranked document as a hit.
