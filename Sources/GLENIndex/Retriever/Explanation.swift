@@ -87,7 +87,7 @@ extension Retriever {
     }
     let probabilities = try CorpusProbabilities(scores, table: table)
     func hit(_ ranked: RankedDocument) -> SearchHit {
-      self.hit(ranked, probability: probabilities.share(ofRow: ranked.identifier))
+      self.hit(ranked, probability: probabilities.probability(ofDocument: ranked.document))
     }
     let text = try document.flatMap { document in
       try model.map { try $0.generator.scores(of: [$0.tokens(of: document)]) }?.first
@@ -107,7 +107,7 @@ extension Retriever {
     of ranked: RankedDocument, _ scores: QueryScores, document: QueryScores?
   ) -> [Explanation.Step] {
     let weights = table.weights(ofDocument: ranked.document)
-    return table.tokens(ofIdentifier: ranked.identifier).enumerated().map { step, token in
+    return tokens(ofDocument: ranked.document).enumerated().map { step, token in
       Explanation.Step(
         token: token, piece: scoring.piece(token), queryLogit: scores.logit(step, Int(token)),
         queryProbability: scores.probability(step, token), documentLogit: weights[step],

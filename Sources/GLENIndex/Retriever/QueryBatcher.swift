@@ -56,11 +56,11 @@ final class QueryBatcher: Sendable {
   ///
   /// - Throws: What the scoring or `body` throws; `IndexError.timedOut`; `CancellationError`.
   func value<Value: Sendable>(
-    of questions: [String], timeLimit: Duration?,
+    of questions: [String], timeLimit: Duration?, since begin: ContinuousClock.Instant = .now,
     _ body: @escaping @Sendable ([QueryScores]) throws -> Value
   ) async throws -> Value {
     try Task.checkCancellation()
-    let deadline = timeLimit.map { ContinuousClock.now + $0 }
+    let deadline = timeLimit.map { begin + $0 }
     let id = state.withLock { state in
       state.lastID += 1
       return state.lastID

@@ -31,12 +31,12 @@ extension Retriever {
   public func search(
     _ questions: [String], limit: Int = 10, options: SearchOptions = SearchOptions()
   ) async throws -> [[SearchHit]] {
-    let deadline = options.timeLimit.map { ContinuousClock.now + $0 }
+    let begin = ContinuousClock.now
     var result: [[SearchHit]] = []
     result.reserveCapacity(questions.count)
     for part in parts(of: questions) {
       result += try await batcher.value(
-        of: part, timeLimit: deadline.map { $0 - .now }
+        of: part, timeLimit: options.timeLimit, since: begin
       ) { scores in
         try hits(for: scores, limit: limit, options: options)
       }
@@ -93,10 +93,10 @@ extension Retriever {
     }
     guard let best = ranked.first else { return [] }
     let probabilities = try CorpusProbabilities(scores, table: table)
-    guard probabilities.share(ofRow: best.identifier) >= options.minimumProbability else {
+    guard probabilities.probability(ofDocument: best.document) >= options.minimumProbability else {
       return []
     }
-    return ranked.map { hit($0, probability: probabilities.share(ofRow: $0.identifier)) }
+    return ranked.map { hit($0, probability: probabilities.probability(ofDocument: $0.document)) }
   }
 
   /// Ranks the documents by scores that are already there, in document numbers and with a choice of

@@ -85,11 +85,16 @@ public struct Retriever: Sendable {
   ///
   /// - Precondition: the document is one of this retriever's rankings.
   public func hit(_ ranked: RankedDocument, probability: Double? = nil) -> SearchHit {
-    let tokens = table.tokens(ofIdentifier: ranked.identifier)
+    let tokens = tokens(ofDocument: ranked.document)
     let document = IndexedDocument(number: ranked.document, catalog: documents)
     return SearchHit(
       id: document.id, score: ranked.score, identifier: tokens.map(scoring.piece), tokens: tokens,
       similarity: ranked.similarity, probability: probability, title: document.title,
       metadata: document.metadata)
+  }
+
+  /// The tokens of a document's identifier.
+  func tokens(ofDocument document: Int) -> [Int32] {
+    table.tokens(ofIdentifier: table.identifier(ofDocument: document))
   }
 }

@@ -52,8 +52,9 @@ struct CorpusProbabilities {
     return sum == -.infinity ? 0 : min(exp(sum - logTotal), 1)
   }
 
-  /// The probability of each document of the identifier in a row: equal shares.
-  func share(ofRow row: Int) -> Double {
+  /// The probability of a document: an equal share of its identifier's.
+  func probability(ofDocument document: Int) -> Double {
+    let row = table.identifier(ofDocument: document)
     let count = withExtendedLifetime(table) { table.members(ofRow: row).count }
     return probability(ofRow: row) / Double(max(count, 1))
   }

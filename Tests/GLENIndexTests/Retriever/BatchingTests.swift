@@ -113,7 +113,7 @@ import Testing
       #expect(error == .timedOut(limit: limit))
       #expect(error?.description.hasPrefix("search: there was no answer in time; expected") == true)
     }
-    await #expect(throws: IndexError.self) {
+    await #expect(throws: IndexError.timedOut(limit: .milliseconds(5))) {
       try await retriever.search(["a", "b"], options: SearchOptions(timeLimit: .milliseconds(5)))
     }
     #expect(retriever.batcher.callerCount == 1)
