@@ -18,7 +18,7 @@ struct IndexTexts {
       text: "Yeast turns sugar into carbon dioxide, whose bubbles make the dough rise."),
   ]
 
-  static func main() {
+  static func main() async {
     let arguments = Array(CommandLine.arguments.dropFirst())
     guard (2...3).contains(arguments.count) else {
       print("usage: index-texts MODEL QUESTION [INDEX]")
@@ -27,7 +27,7 @@ struct IndexTexts {
     do {
       let model = try ModelFolder(opening: URL(fileURLWithPath: arguments[0]))
       let retriever = try Indexer(model: model).index(documents)
-      for hit in try retriever.search(arguments[1]) {
+      for hit in try await retriever.search(arguments[1]) {
         print("\(hit.score)  \(hit.identifier.joined())  \(hit.title ?? hit.id)")
       }
       if arguments.count == 3 {

@@ -15,6 +15,9 @@ extension IndexError: CustomStringConvertible {
     case .invalidScores(let text), .invalidIdentifiers(let text), .invalidDocuments(let text),
       .invalidSearch(let text):
       return text
+    case .timedOut(let limit):
+      return "search: there was no answer in time; expected one within \(limit), got none; allow "
+        + "more time, or answer fewer callers at once"
     case .damagedFile(let path, let problem):
       return "open index: \(path) is damaged: \(problem); restore the folder or build it again"
     case .unsupportedVersion(let path, let found, let supported):

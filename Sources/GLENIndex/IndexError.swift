@@ -14,6 +14,9 @@ public enum IndexError: Error, Sendable, Equatable {
   /// A search was asked for something that it cannot do.
   case invalidSearch(String)
 
+  /// A search did not end within the time that its caller allowed.
+  case timedOut(limit: Duration)
+
   /// A file of an index folder does not hold what it should.
   case damagedFile(path: String, problem: String)
 

@@ -33,6 +33,11 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Shuffle documents of equal score this many times.") var shuffles: Int?
   @Option(name: .customLong("run"), help: "Write the rankings as a TREC run.")
   var runFile: String?
+  @Flag(
+    help:
+      "Also say whether the best hit's probability means what it says, and from which on to answer."
+  )
+  var reliability = false
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
@@ -41,6 +46,9 @@ struct Evaluate: ParsableCommand {
     }
     if (index == nil) == (baseline == nil) {
       throw ValidationError("give an index folder or --baseline bm25")
+    }
+    if reliability && (index == nil || hybrid != nil) {
+      throw ValidationError("--reliability needs an index, and goes without --hybrid")
     }
     if depth < 1 { throw ValidationError("--depth must be at least 1") }
     if let beam, beam < 1 { throw ValidationError("--beam must be at least 1") }
@@ -86,11 +94,17 @@ struct Evaluate: ParsableCommand {
     let reports = runs.map {
       (label: $0.label, report: Evaluation(of: $0.run, against: judgements).report())
     }
-    guard let retriever, let shuffles else { return try show(reports, shuffled: nil) }
-    let shuffled = try CollisionShuffles(
-      ranking, of: questions, by: retriever, against: judgements
-    ).summary(count: shuffles)
-    try show(reports, shuffled: shuffled)
+    var extra = Extra()
+    if let retriever, let shuffles {
+      extra.shuffled = try CollisionShuffles(
+        ranking, of: questions, by: retriever, against: judgements
+      ).summary(count: shuffles)
+    }
+    if let retriever, reliability {
+      extra.reliability = ReliabilityReport(
+        try ranking.judgedAnswers(to: questions, by: retriever, against: judgements))
+    }
+    try show(reports, extra)
   }
 
   private var ranking: SplitRanking {
@@ -149,40 +163,70 @@ struct Evaluate: ParsableCommand {
             reason: "the index's document '\(name)' is not in the corpus; expected the corpus that "
               + "was indexed, got another; index this corpus, or give that one")
         }
-        return retriever.model.keywords(of: dataset.documents[place].fullText)
+        return try retriever.keywords(of: dataset.documents[place].fullText)
       })
     return KeywordSearch([keywords])
   }
 
-  /// What `--json` prints with `--shuffles`: the report with one more key.
-  private struct ShuffledReport: Encodable {
-    var report: EvaluationReport
-    var shuffled: CollisionShuffles.Summary
+  /// What is reported beside the measures.
+  private struct Extra: Encodable {
+    var shuffled: CollisionShuffles.Summary?
+    var reliability: ReliabilityReport?
+  }
 
-    enum CodingKeys: CodingKey { case shuffled }
+  /// What `--json` prints: the report with the keys of what else was asked for.
+  private struct FullReport: Encodable {
+    var report: EvaluationReport
+    var extra: Extra
 
     func encode(to encoder: any Encoder) throws {
       try report.encode(to: encoder)
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      try container.encode(shuffled, forKey: .shuffled)
+      try extra.encode(to: encoder)
     }
   }
 
   private func show(
-    _ reports: [(label: String, report: EvaluationReport)],
-    shuffled: CollisionShuffles.Summary?
+    _ reports: [(label: String, report: EvaluationReport)], _ extra: Extra
   ) throws {
-    guard json, let report = reports.last?.report else {
-      let rows = shuffled.map {
-        [("\($0.count) shuffles", $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
-      }
-      Console.output(EvaluationReport.table(reports + (rows ?? [])))
+    if json, let report = reports.last?.report {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+      let data = try encoder.encode(FullReport(report: report, extra: extra))
+      Console.output(String(decoding: data, as: UTF8.self))
       return
     }
-    if let shuffled {
-      try Console.json(ShuffledReport(report: report, shuffled: shuffled))
-    } else {
-      Console.output(String(decoding: try report.jsonData(), as: UTF8.self))
+    let rows = extra.shuffled.map {
+      [("\($0.count) shuffles", $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
     }
+    Console.output(EvaluationReport.table(reports + (rows ?? [])))
+    if let reliability = extra.reliability { Console.output(Self.text(of: reliability)) }
+  }
+
+  private static func text(of report: ReliabilityReport) -> String {
+    var lines = [
+      String(
+        format: "best hits: %d, right %.1f %%, expected calibration error %.3f", report.count,
+        100 * report.accuracy, report.expectedCalibrationError),
+      "", "probability   questions  mean P %  right %",
+    ]
+    lines += report.bins.map {
+      String(
+        format: "%.1f to %.1f     %9d %9.1f %8.1f", $0.lower, $0.upper, $0.count,
+        100 * $0.meanProbability, 100 * $0.accuracy)
+    }
+    lines += ["", "answered %  from P on  right %"]
+    lines += report.coverages.map {
+      String(
+        format: "%10.1f %10.4f %8.1f", 100 * $0.coverage, $0.minimumProbability, 100 * $0.accuracy)
+    }
+    if let best = report.bestF1 {
+      lines += [
+        "",
+        String(
+          format: "best F1 %.3f: answer from P = %.4f on (precision %.3f, recall %.3f)", best.f1,
+          best.minimumProbability, best.precision, best.recall),
+      ]
+    }
+    return lines.joined(separator: "\n")
   }
 }

@@ -25,13 +25,13 @@ struct Inspect: ParsableCommand {
       return
     }
     if let tsv {
+      guard let model = try Retriever(opening: url).model else { return }
       try IdentifierFile.write(
-        contents, tokenizer: try Retriever(opening: url).model.tokenizer,
-        to: URL(fileURLWithPath: tsv))
+        contents, tokenizer: model.tokenizer, to: URL(fileURLWithPath: tsv))
       return
     }
     // An index may have been written without its model; then tokens are shown as numbers.
-    let tokenizer = try? Retriever(opening: url).model.tokenizer
+    let tokenizer = try? Retriever(opening: url).model?.tokenizer
     let report = IndexReport(contents) { tokenizer?.piece($0) ?? "#\($0)" }
     if let html {
       try AtomicFile.write(
@@ -116,8 +116,9 @@ struct Verify: ParsableCommand {
   func run() throws {
     let url = URL(fileURLWithPath: index)
     try IndexFolder.verify(url)
-    let model = try Retriever(opening: url).model
-    if let name = try model.generator.model.nameOfNonFiniteParameter() {
+    if let model = try Retriever(opening: url).model,
+      let name = try model.generator.model.nameOfNonFiniteParameter()
+    {
       throw IndexError.damagedFile(
         path: model.url.path, problem: "the weight \(name) is not a number everywhere")
     }

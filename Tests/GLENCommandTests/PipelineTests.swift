@@ -141,9 +141,33 @@ struct PipelineTests {
     let index = try ToyProject.folder().path("index")
     let outcome = try CommandLineTool.run("search", index, "bees 🐝", "--top", "2", "--explain")
     #expect(outcome.status == 0 && outcome.error.isEmpty)
-    // The question, and for each hit a line, one for each token, and the cosine.
-    #expect(outcome.output.split(separator: "\n").count == 1 + 2 * 5)
+    // The question, and for each hit a line, one for each token, the cosine, and who came next.
+    #expect(outcome.output.split(separator: "\n").count == 1 + 2 * 6)
     #expect(outcome.output.components(separatedBy: "cosine of the logits").count == 3)
+    #expect(outcome.output.components(separatedBy: "ahead of [d").count == 3)
+    let json = try CommandLineTool.run(
+      "search", index, "bees 🐝", "--top", "2", "--explain", "--json")
+    let answer = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any])
+    let hits = try #require(answer["hits"] as? [[String: Any]])
+    let explanations = try #require(answer["explanations"] as? [[String: Any]])
+    #expect(hits.count == 2 && explanations.count == 2)
+    for (hit, explanation) in zip(hits, explanations) {
+      #expect((explanation["hit"] as? [String: Any])?["id"] as? String == hit["id"] as? String)
+      #expect((explanation["steps"] as? [[String: Any]])?.count == 3)
+      #expect((explanation["rejected"] as? [String: Any])?["losses"] != nil)
+    }
+  }
+
+  @Test func anImprobableAnswerIsNone() throws {
+    let index = try ToyProject.folder().path("index")
+    let arguments = ["search", index, "bees 🐝", "--minimum-probability"]
+    let none = try CommandLineTool.run(arguments + ["1"])
+    #expect(none.status == 0 && none.output == "bees 🐝\n  no good answer\n")
+    let json = try CommandLineTool.run(arguments + ["1", "--json"])
+    #expect(json.output == #"{"hits":[],"query":"bees 🐝"}"# + "\n")
+    let all = try CommandLineTool.run(arguments + ["0"])
+    #expect(all.output.split(separator: "\n").count == 11)
   }
 
   @Test func enormousLimitsAreAllDocuments() throws {
@@ -182,6 +206,26 @@ struct PipelineTests {
     let beam = try CommandLineTool.run(
       "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--json", "--beam", "30")
     #expect(beam.output == outcome.output)
+  }
+
+  @Test func evaluationSaysHowReliableItIs() throws {
+    let folder = try ToyProject.folder()
+    let arguments = [
+      "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--reliability",
+    ]
+    let outcome = try CommandLineTool.run(arguments + ["--json"])
+    #expect(outcome.status == 0, "\(outcome.error)")
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any])
+    #expect(object["R@1"] as? Double != nil && object["queries"] as? Int == 10)
+    let reliability = try #require(object["reliability"] as? [String: Any])
+    // Each query has one right document, so the share of right best hits is Recall@1.
+    #expect(reliability["accuracy"] as? Double == object["R@1"] as? Double)
+    let bins = try #require(reliability["bins"] as? [[String: Any]])
+    #expect(bins.count == 10)
+    #expect(bins.compactMap { $0["count"] as? Int }.reduce(0, +) == 10)
+    let text = try CommandLineTool.run(arguments)
+    #expect(text.status == 0 && text.output.contains("expected calibration error"))
   }
 
   @Test func inspectionAndVerification() throws {

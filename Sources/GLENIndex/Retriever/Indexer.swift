@@ -120,9 +120,15 @@ extension Retriever {
   /// sees the old index or the new one. Of several savers one waits for the other. Because of the
   /// links, a model's file must be replaced, as `glen train` does, and never be written in place.
   ///
-  /// - Throws: `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
+  /// - Throws: `IndexError.invalidDocuments` for a test double without a model;
+  ///   `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
   ///   read; an earlier index is intact.
   public func save(to url: URL) throws {
+    guard let model else {
+      throw IndexError.invalidDocuments(
+        "save index: this retriever is a test double; expected one with a model folder, which is "
+          + "saved too; index the documents with a model")
+    }
     let target = Self.modelURL(in: url, fingerprint: model.fingerprint)
     var madeFolders = try FileSystem.makeFolders(url.path)
     let lock = try FolderLock(url.path)

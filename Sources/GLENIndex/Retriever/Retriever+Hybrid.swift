@@ -1,27 +1,9 @@
 extension Retriever {
-  /// The documents that answer a question by their identifiers and their keywords together.
-  ///
-  /// The hits come in the fused order; their scores and similarities are the identifiers' own.
-  ///
-  /// - Parameters:
-  ///   - question: plain text.
-  ///   - limit: the most documents.
-  ///   - hybrid: how the two rankings become one.
-  /// - Throws: `IndexError.invalidSearch` if the index keeps no keywords; as the other searches.
-  public func search(
-    _ question: String, limit: Int = 10, hybrid: Hybrid
-  ) throws -> [SearchHit] {
-    let scores = try model.generator.scores(of: [model.tokens(ofQuery: question)])
-    return try scores.flatMap { scores in
-      try rank(scores, question: question, limit: limit, hybrid: hybrid).map { hit($0.ranked) }
-    }
-  }
-
   /// Ranks the documents by scores that are already there and by the question's keywords.
   ///
   /// Each search contributes its best `limit` documents, and no fewer than a hundred.
   ///
-  /// - Throws: `IndexError`, as `search`.
+  /// - Throws: `IndexError.invalidSearch` if the index keeps no keywords; as other searches.
   public func rank(
     _ scores: QueryScores, question: String, limit: Int, hybrid: Hybrid,
     isAllowed: DocumentSet? = nil
@@ -32,7 +14,19 @@ extension Retriever {
           + "segments without; index the corpus with keywords, or search without them")
     }
     return try HybridSearch(snapshot.tables, keywords: keywords).candidates(
-      scores, pieces: model.keywords(of: question), depth: max(limit, 100), isAllowed: isAllowed
+      scores, pieces: self.keywords(of: question), depth: max(limit, 100), isAllowed: isAllowed
     ).fused(hybrid, limit: limit)
+  }
+
+  /// The pieces by which a text's keywords are searched.
+  ///
+  /// - Throws: `IndexError.invalidSearch` for a test double, which has no vocabulary.
+  public func keywords(of text: String) throws(IndexError) -> [Int32] {
+    guard let model else {
+      throw .invalidSearch(
+        "search with keywords: this retriever is a test double; expected one with a model folder, "
+          + "which cuts a text into pieces; search without keywords")
+    }
+    return model.keywords(of: text)
   }
 }

@@ -44,6 +44,20 @@ enum LogSumExp {
     return Float(bitPattern: UInt32(bitPattern: largest ^ ((largest >> 31) & 0x7FFF_FFFF)))
   }
 
+  /// e to the power of each number, all of them at most 0.
+  static func exponentials(of numbers: [Double]) -> [Double] {
+    var result: [Double] = []
+    result.reserveCapacity(numbers.count + Lanes.scalarCount)
+    for first in stride(from: 0, to: numbers.count, by: Lanes.scalarCount) {
+      let count = min(Lanes.scalarCount, numbers.count - first)
+      var lanes = Lanes.zero
+      for lane in 0..<count { lanes[lane] = numbers[first + lane] }
+      lanes = exponentials(lanes)
+      for lane in 0..<count { result.append(lanes[lane]) }
+    }
+    return result
+  }
+
   /// e to the power of numbers that are at most 0, with a relative error below 1e-14.
   ///
   /// Below -700 the result is 0: it cannot change a sum that holds a 1.

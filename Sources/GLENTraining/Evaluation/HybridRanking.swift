@@ -28,7 +28,7 @@ public struct HybridRanking: Sendable {
     try SplitRanking(depth: depth).forEachQuery(queries, retriever) { query, scores in
       candidates.append(
         try search.candidates(
-          scores, pieces: retriever.model.keywords(of: query.text), depth: depth))
+          scores, pieces: retriever.keywords(of: query.text), depth: depth))
       progress(candidates.count)
     }
     self.queries = queries

@@ -39,11 +39,12 @@ public struct SplitRanking: Sendable {
   func forEachQuery(
     _ queries: [Query], _ retriever: Retriever, _ body: (Query, QueryScores) throws -> Void
   ) throws {
-    let model = retriever.model
+    // Some questions at a time: the scores of all of them together might not fit the memory.
     for first in stride(from: 0, to: queries.count, by: 64) {
       let part = queries[first..<min(first + 64, queries.count)]
-      let scores = try model.generator.scores(of: part.map { model.tokens(ofQuery: $0.text) })
-      for (query, scores) in zip(part, scores) { try body(query, scores) }
+      for (query, scores) in zip(part, try retriever.scores(of: part.map(\.text))) {
+        try body(query, scores)
+      }
     }
   }
 }

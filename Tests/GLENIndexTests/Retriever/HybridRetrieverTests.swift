@@ -16,17 +16,17 @@ struct HybridRetrieverTests {
       let opened = try Retriever(opening: url)
       for question in ToyModel.questions {
         for hybrid in [Hybrid.reciprocalRank, .interpolated(0.4)] {
-          let hits = try opened.search(question, limit: 7, hybrid: hybrid)
-          #expect(hits == (try made.search(question, limit: 7, hybrid: hybrid)))
+          let hits = try opened.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))
+          #expect(hits == (try made.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))))
           #expect(hits.count == 7)
         }
         #expect(
-          try opened.search(question, limit: 48, hybrid: .interpolated(1)).map(\.id)
+          try opened.search(question, limit: 48, options: SearchOptions(hybrid: .interpolated(1))).map(\.id)
             == opened.search(question, limit: 48).map(\.id))
       }
       // Case does not matter to keywords.
       for question in ["comets", "The COMETS of which we speak"] {
-        let best = try opened.search(question, limit: 4, hybrid: .interpolated(0))
+        let best = try opened.search(question, limit: 4, options: SearchOptions(hybrid: .interpolated(0)))
         #expect(best.allSatisfy { $0.id.hasPrefix("comets-") })
       }
     }
@@ -37,7 +37,7 @@ struct HybridRetrieverTests {
     try withTemporaryFolder { folder in
       let retriever = try ToyModel.retriever(in: folder)
       let error = #expect(throws: IndexError.self) {
-        try retriever.search("comets", hybrid: .reciprocalRank)
+        try retriever.search("comets", options: SearchOptions(hybrid: .reciprocalRank))
       }
       #expect(error?.description.contains("keeps none") == true)
     }

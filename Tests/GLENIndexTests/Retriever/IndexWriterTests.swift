@@ -38,7 +38,7 @@ import Testing
       let left =
         ToyModel.documents.filter { !["violins-0", "looms-3", changed.id].contains($0.id) }
         + [changed]
-      let expected = try Indexer(model: first.model).index(left)
+      let expected = try Indexer(model: first.toyModel).index(left)
       for compacting in [false, true] {
         if compacting { try writer.compact() }
         let living = try Retriever(opening: url)

@@ -10,7 +10,9 @@ import Testing
   private static func answers(_ retriever: Retriever, _ mode: SearchMode = .exact) throws
     -> [[SearchHit]]
   {
-    try ToyModel.questions.map { try retriever.search($0, limit: 60, mode: mode) }
+    try ToyModel.questions.map {
+      try retriever.search($0, limit: 60, options: SearchOptions(mode: mode))
+    }
   }
 
   @Test func whatIsSavedAnswersTheSame() throws {
@@ -20,10 +22,10 @@ import Testing
       let url = folder.appendingPathComponent("a/index")
       try retriever.save(to: url)
       // The model's own folder is no longer needed.
-      try FileManager.default.removeItem(at: retriever.model.url)
+      try FileManager.default.removeItem(at: try retriever.toyModel.url)
       let opened = try Retriever(opening: url)
       #expect(try Self.answers(opened) == expected)
-      #expect(opened.model.fingerprint == retriever.model.fingerprint)
+      #expect(try opened.toyModel.fingerprint == retriever.toyModel.fingerprint)
       try IndexFolder.verify(url)
       // What is opened saves again, in place and elsewhere.
       let before = try ToyModel.contents(of: url).withoutManifest
@@ -100,7 +102,9 @@ import Testing
         #expect(try retriever.search("bees", limit: limit) == Array(all.prefix(limit)))
       }
       #expect(try retriever.search("bees", limit: -3).isEmpty)
-      #expect(throws: IndexError.self) { try retriever.search("bees", mode: .beam(0)) }
+      #expect(throws: IndexError.self) {
+        try retriever.search("bees", options: SearchOptions(mode: .beam(0)))
+      }
     }
   }
 
@@ -108,20 +112,21 @@ import Testing
   @Test func scoresAreSumsOfLogProbabilitiesOverTheMaskedVocabulary() throws {
     try withTemporaryFolder { folder in
       let retriever = try ToyModel.retriever(in: folder)
-      let (model, settings) = (retriever.model.generator.model, retriever.model.settings)
+      let reader = try retriever.toyModel
+      let (model, settings) = (reader.generator.model, reader.settings)
       let size = model.configuration.vocabularySize
       let masked = Set(settings.maskedTokens)
       #expect(masked.contains(2) && masked.count > 1)
       for question in ToyModel.questions {
         let batch = try TokenBatch(
-          [retriever.model.tokens(ofQuery: question)], vocabularySize: size)
+          [reader.tokens(ofQuery: question)], vocabularySize: size)
         let logits = try model.logits(model.rollout(batch, steps: 3)).values().map(Double.init)
         let hits = try retriever.search(question, limit: 48)
         #expect(hits.count == 48)
         #expect(zip(hits, hits.dropFirst()).allSatisfy { $0.score >= $1.score })
         for hit in hits {
           #expect(hit.tokens.count == 3 && masked.isDisjoint(with: hit.tokens))
-          #expect(hit.identifier == hit.tokens.map(retriever.model.tokenizer.piece))
+          #expect(hit.identifier == hit.tokens.map(reader.tokenizer.piece))
           var score = 0.0
           for (step, token) in hit.tokens.enumerated() {
             let row = (0..<size).filter { !masked.contains(Int32($0)) }
@@ -157,7 +162,7 @@ import Testing
       let hits = try retriever.search(question, limit: 48)
       #expect(hits.count == 48)
       #expect(hits.allSatisfy { $0.score.isFinite && $0.score < 0 })
-      let tokens = retriever.model.tokens(ofQuery: question)
+      let tokens = try retriever.toyModel.tokens(ofQuery: question)
       #expect(tokens.last == 1 && tokens.count <= 12)
     }
   }
@@ -165,8 +170,8 @@ import Testing
   @Test func anEmptyQuestionIsTheEndTokenAlone() throws {
     try withTemporaryFolder { folder in
       let retriever = try ToyModel.retriever(in: folder)
-      #expect(retriever.model.tokens(ofQuery: "") == [1])
-      #expect(retriever.model.tokens(ofQuery: " \n") == [1])
+      #expect(try retriever.toyModel.tokens(ofQuery: "") == [1])
+      #expect(try retriever.toyModel.tokens(ofQuery: " \n") == [1])
       #expect(try retriever.search("") == retriever.search("  \n "))
     }
   }
@@ -181,9 +186,10 @@ import Testing
       let duration = try ContinuousClock().measure { hits = try retriever.search(question) }
       #expect(hits.count == 10)
       #expect(duration < .seconds(5))
-      #expect(retriever.model.tokens(ofQuery: question).count <= 12)
+      #expect(try retriever.toyModel.tokens(ofQuery: question).count <= 12)
       let document = Document(id: "long", text: question)
-      #expect(try Indexer(model: retriever.model).index([document]).snapshot.livingCount == 1)
+      #expect(
+        try Indexer(model: retriever.toyModel).index([document]).snapshot.livingCount == 1)
     }
   }
 }

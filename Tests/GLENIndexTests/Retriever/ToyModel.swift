@@ -2,6 +2,7 @@ import Foundation
 import GLENModel
 import GLENTensor
 import GLENText
+import Testing
 
 @testable import GLENIndex
 
@@ -93,4 +94,9 @@ enum ToyModel {
 extension [String: Data] {
   /// All but the manifest, which counts the commits.
   var withoutManifest: [String: Data] { filter { $0.key != "manifest.json" } }
+}
+
+extension Retriever {
+  /// The model folder, which a retriever over a toy model has.
+  var toyModel: ModelFolder { get throws { try #require(model) } }
 }

@@ -1,0 +1,147 @@
+extension Retriever {
+  /// The documents that answer a question, best first.
+  ///
+  /// An empty question is the end token alone: the ranking of what the model expects before
+  /// anything is asked. A long one is cut at the model's limit. A document whose identifier is
+  /// impossible (a score of -infinity) is no hit.
+  ///
+  /// The work is done on the retriever's own threads, together with that of others who ask now. A
+  /// cancelled call, or one whose time is up, ends at once and disturbs nobody else.
+  ///
+  /// - Parameters:
+  ///   - question: plain text.
+  ///   - limit: the most documents.
+  ///   - options: mode, filter, abstention and time limit.
+  /// - Throws: `IndexError.timedOut`; `IndexError.invalidSearch` for a filter of another snapshot
+  ///   or a beam without width; `IndexError.invalidScores` if the model's weights are not numbers;
+  ///   `TensorError`; `CancellationError`.
+  public func search(
+    _ question: String, limit: Int = 10, options: SearchOptions = SearchOptions()
+  ) async throws -> [SearchHit] {
+    try await batcher.value(of: [question], timeLimit: options.timeLimit) { scores in
+      try hits(for: scores[0], of: question, limit: limit, options: options)
+    }
+  }
+
+  /// The documents that answer each of several questions, in their order.
+  ///
+  /// The questions are encoded in batches. The time limit is for all of them together.
+  ///
+  /// - Throws: as for one question.
+  public func search(
+    _ questions: [String], limit: Int = 10, options: SearchOptions = SearchOptions()
+  ) async throws -> [[SearchHit]] {
+    let begin = ContinuousClock.now
+    var result: [[SearchHit]] = []
+    result.reserveCapacity(questions.count)
+    for part in parts(of: questions) {
+      result += try await batcher.value(
+        of: part, timeLimit: options.timeLimit, since: begin
+      ) { scores in
+        try hits(for: scores, of: part, limit: limit, options: options)
+      }
+    }
+    return result
+  }
+
+  /// The documents that answer a question, found on the calling thread.
+  ///
+  /// The time limit is looked at between the model's work and the search.
+  ///
+  /// - Throws: as the asynchronous form, but for `CancellationError`.
+  public func search(
+    _ question: String, limit: Int = 10, options: SearchOptions = SearchOptions()
+  ) throws -> [SearchHit] {
+    try search([question], limit: limit, options: options).first ?? []
+  }
+
+  /// The documents that answer each of several questions, found from the calling thread.
+  ///
+  /// - Throws: as for one question.
+  public func search(
+    _ questions: [String], limit: Int = 10, options: SearchOptions = SearchOptions()
+  ) throws -> [[SearchHit]] {
+    let begin = ContinuousClock.now
+    return try parts(of: questions).flatMap { part in
+      let scores = try batcher.scores(of: part)
+      if let timeLimit = options.timeLimit, ContinuousClock.now - begin >= timeLimit {
+        throw IndexError.timedOut(limit: timeLimit)
+      }
+      return try hits(for: scores, of: part, limit: limit, options: options)
+    }
+  }
+
+  /// The scores of questions, for ``hits(for:of:limit:options:)`` and ``rank(_:limit:mode:collisions:filter:)``.
+  ///
+  /// Their tables are all in memory together: 4 n V bytes each.
+  ///
+  /// - Throws: as the synchronous search.
+  public func scores(of questions: [String]) throws -> [QueryScores] {
+    try parts(of: questions).flatMap(batcher.scores(of:))
+  }
+
+  /// The hits for scores that are already there.
+  ///
+  /// - Parameters:
+  ///   - question: the question whose scores they are; only keywords read it.
+  /// - Throws: `IndexError`.
+  public func hits(
+    for scores: QueryScores, of question: String, limit: Int = 10,
+    options: SearchOptions = SearchOptions()
+  ) throws(IndexError) -> [SearchHit] {
+    let ranked: [RankedDocument]
+    if let hybrid = options.hybrid {
+      ranked = try rank(
+        scores, question: question, limit: limit, hybrid: hybrid,
+        isAllowed: allowedDocuments(options.filter)
+      ).map(\.ranked)
+    } else {
+      ranked = Array(
+        try rank(scores, limit: limit, mode: options.mode, filter: options.filter)
+          .prefix { $0.score > -.infinity })
+    }
+    guard options.includesProbabilities || options.minimumProbability > 0 else {
+      return ranked.map { hit($0) }
+    }
+    guard let best = ranked.first else { return [] }
+    let probabilities = try CorpusProbabilities(scores, snapshot.tables)
+    guard probabilities.probability(ofDocument: best.document) >= options.minimumProbability else {
+      return []
+    }
+    return ranked.map { hit($0, probability: probabilities.probability(ofDocument: $0.document)) }
+  }
+
+  /// Ranks the documents by scores that are already there, in document numbers and with a choice of
+  /// how collisions are ordered.
+  ///
+  /// - Throws: `IndexError`.
+  public func rank(
+    _ scores: QueryScores, limit: Int, mode: SearchMode = .exact,
+    collisions: CollisionOrder = .ranked, filter: DocumentFilter? = nil
+  ) throws(IndexError) -> [RankedDocument] {
+    let allowed = try allowedDocuments(filter)
+    return switch mode {
+    case .exact:
+      try ExactSearch(snapshot.tables).rank(
+        scores, limit: limit, collisions: collisions, isAllowed: allowed)
+    case .beam(let width):
+      try BeamSearch(snapshot.tables, width: width).rank(
+        scores, limit: limit, collisions: collisions, isAllowed: allowed)
+    }
+  }
+
+  private func hits(
+    for scores: [QueryScores], of questions: [String], limit: Int, options: SearchOptions
+  ) throws -> [[SearchHit]] {
+    try Parallel.map(scores.count, threads: batcher.threadCount) { index in
+      try hits(for: scores[index], of: questions[index], limit: limit, options: options)
+    }
+  }
+
+  /// As many questions at a time as are encoded together.
+  private func parts(of questions: [String]) -> [[String]] {
+    stride(from: 0, to: questions.count, by: batcher.limit).map {
+      Array(questions[$0..<min($0 + batcher.limit, questions.count)])
+    }
+  }
+}
