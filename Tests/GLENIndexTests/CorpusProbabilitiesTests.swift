@@ -95,7 +95,8 @@ extension SearchCase {
     }
     #expect(throws: IndexError.self) {
       try CorpusProbabilities(
-        QueryScores(logits: [1, 2], identifierLength: 1, vocabularySize: 2), IdentifierTables(table))
+        QueryScores(logits: [1, 2], identifierLength: 1, vocabularySize: 2), IdentifierTables(table)
+      )
     }
   }
 

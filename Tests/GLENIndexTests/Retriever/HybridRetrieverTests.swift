@@ -17,16 +17,19 @@ struct HybridRetrieverTests {
       for question in ToyModel.questions {
         for hybrid in [Hybrid.reciprocalRank, .interpolated(0.4)] {
           let hits = try opened.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))
-          #expect(hits == (try made.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))))
+          #expect(
+            hits == (try made.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))))
           #expect(hits.count == 7)
         }
         #expect(
-          try opened.search(question, limit: 48, options: SearchOptions(hybrid: .interpolated(1))).map(\.id)
+          try opened.search(question, limit: 48, options: SearchOptions(hybrid: .interpolated(1)))
+            .map(\.id)
             == opened.search(question, limit: 48).map(\.id))
       }
       // Case does not matter to keywords.
       for question in ["comets", "The COMETS of which we speak"] {
-        let best = try opened.search(question, limit: 4, options: SearchOptions(hybrid: .interpolated(0)))
+        let best = try opened.search(
+          question, limit: 4, options: SearchOptions(hybrid: .interpolated(0)))
         #expect(best.allSatisfy { $0.id.hasPrefix("comets-") })
       }
     }
