@@ -5,8 +5,10 @@
 #include <stdint.h>
 #include <string.h>
 
-// One function, several instruction sets; the loader picks the widest that the machine has.
-#if defined(__x86_64__) && defined(__linux__)
+// One function, several instruction sets; the loader picks the widest that the machine has. Not under
+// a sanitizer: the loader picks before a sanitizer's runtime is up, and the choosing code calls it.
+#if defined(__x86_64__) && defined(__linux__) && !__has_feature(thread_sanitizer) && \
+    !__has_feature(address_sanitizer)
 #define GLEN_MULTIVERSION \
   __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else

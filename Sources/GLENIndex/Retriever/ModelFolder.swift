@@ -26,10 +26,21 @@ public struct ModelFolder: Sendable {
     return (small, weights.names)
   }
 
+  private static let vocabularyKey = "glen.vocabulary"
+
+  /// What the weights of a model say of the vocabulary that they were trained with.
+  ///
+  /// A model is several files, each replaced in one step, but not all in one: if a save is cut off, or
+  /// a file is copied from elsewhere, this tells.
+  public static func metadata(vocabulary: Data) -> [String: String] {
+    [vocabularyKey: vocabulary.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }]
+  }
+
   /// Opens a model; weights are mapped, not read.
   ///
   /// - Throws: `ModelError`, `TensorError` or `TokenizerError` that names the file;
-  ///   `IndexError.damagedFile` if the vocabulary is larger than the model's table.
+  ///   `IndexError.damagedFile` if the vocabulary is larger than the model's table, or not the one
+  ///   that the weights were saved with.
   public init(
     opening url: URL, on backend: any Backend = CPUBackend.shared,
     warn: (String) -> Void = { _ in }
@@ -46,6 +57,15 @@ public struct ModelFolder: Sendable {
         problem: "it has \(plain.vocabularySize) pieces, but the model's table only \(rows) rows; "
           + "this is another model's vocabulary")
     }
+    if let wanted = try Self.vocabularyChecksum(in: url),
+      wanted != Self.metadata(vocabulary: plain.modelData)[Self.vocabularyKey]
+    {
+      throw IndexError.damagedFile(
+        path: vocabulary.path,
+        problem:
+          "it is not the vocabulary that the weights were saved with: a save was cut off, or "
+          + "a file was replaced; resume the training, or take all files from one place")
+    }
     // A vocabulary of the model's own has no sentinels; T5's has a hundred above its pieces.
     let sentinels = min(100, rows - plain.vocabularySize)
     tokenizer =
@@ -53,6 +73,13 @@ public struct ModelFolder: Sendable {
       ? plain : try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: sentinels)
     generator = try IdentifierGenerator(model: model, settings: settings)
     fingerprint = try Self.fingerprint(of: url)
+  }
+
+  private static func vocabularyChecksum(in url: URL) throws -> String? {
+    let weights = try WeightFiles(folder: url)
+    guard weights.names == ["model.safetensors"] else { return nil }
+    return try SafetensorsFile(contentsOf: url.appendingPathComponent(weights.names[0]))
+      .metadata[vocabularyKey]
   }
 
   /// Opens the model in an index folder, which must be the one that made the index.

@@ -63,15 +63,16 @@ extension T5Model {
   /// Saves a folder that Hugging Face's T5 loads: `config.json` and `model.safetensors`, each
   /// replaced at once or not at all.
   ///
+  /// - Parameter metadata: what the weights' file says of itself beside its format.
   /// - Throws: `TensorError.file` if something cannot be written.
-  public func save(to folder: URL) throws {
+  public func save(to folder: URL, metadata: [String: String] = [:]) throws {
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
       throw TensorError.file(path: folder.path, reason: "the folder cannot be made: \(error)")
     }
     try SafetensorsFile.write(
-      parameters.map { ($0.name, $0.tensor) }, metadata: ["format": "pt"],
+      parameters.map { ($0.name, $0.tensor) }, metadata: metadata.merging(["format": "pt"]) { $1 },
       to: folder.appendingPathComponent("model.safetensors"))
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

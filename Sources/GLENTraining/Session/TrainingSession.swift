@@ -270,7 +270,7 @@ public struct TrainingSession {
     if let name = try model.nameOfNonFiniteParameter() {
       throw TrainingError.notFinite(phase: "last", step: 0, what: "weight \(name)")
     }
-    try model.save(to: output)
+    try model.save(to: output, metadata: ModelFolder.metadata(vocabulary: tokenizer.modelData))
     try AtomicFile.write(
       tokenizer.modelData, to: output.appendingPathComponent("spiece.model"))
     try settings.save(to: output)

@@ -39,6 +39,21 @@ import Testing
     "config.json", "glen.json", "model.safetensors", "recipe.json", "spiece.model",
   ]
 
+  /// What a kill between the renames of a save leaves: new weights, and the vocabulary before them.
+  @Test func filesOfTwoSavesAreToldApart() throws {
+    let (first, second) = (try TemporaryFolder(), try TemporaryFolder())
+    let session = Self.session { $0.phases = [.keywords] }
+    _ = try session.run(dataset, to: first.url)
+    var other = session
+    other.recipe.vocabularySize = 110
+    _ = try other.run(dataset, to: second.url)
+    let name = "spiece.model"
+    try Data(contentsOf: first.url.appendingPathComponent(name)).write(
+      to: second.url.appendingPathComponent(name))
+    let error = #expect(throws: IndexError.self) { try ModelFolder(opening: second.url) }
+    #expect(error?.description.contains("not the vocabulary that the weights") == true)
+  }
+
   @Test func makesAFolderThatOpens() throws {
     let output = try TemporaryFolder()
     let url = output.url.appendingPathComponent("a/model")
