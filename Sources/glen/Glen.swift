@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GLENCUDA
 import GLENIndex
 import GLENModel
 import GLENTensor
@@ -19,7 +20,7 @@ struct Glen: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Train.self, Index.self, Search.self, Evaluate.self, Inspect.self, Verify.self, States.self,
-      Bench.self,
+      Bench.self, SelfTest.self,
     ])
 
   static func main() {
@@ -47,7 +48,8 @@ enum Failure {
       return "stopped; `--resume` goes on from the checkpoint, if there is one"
     }
     switch error {
-    case is TensorError, is ModelError, is TokenizerError, is IndexError, is TrainingError:
+    case is TensorError, is CUDAError, is ModelError, is TokenizerError, is IndexError,
+      is TrainingError:
       return "\(error)"
     default:
       return error.localizedDescription
