@@ -16,6 +16,7 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Rank with a baseline instead: bm25.") var baseline: String?
   @Option(name: .customLong("run"), help: "Write the rankings as a TREC run.")
   var runFile: String?
+  @Option(help: "cpu or cuda.") var device = Device.cpu
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
@@ -35,7 +36,8 @@ struct Evaluate: ParsableCommand {
     let questions = dataset.queries.filter { judgements.grades[$0.id] != nil }
     let rankings: [RankedList]
     if let index {
-      let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
+      let retriever = try Retriever(
+        opening: URL(fileURLWithPath: index), on: device.backend(), warn: Console.error)
       rankings = try SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
         .rankings(of: questions, by: retriever) {
           Console.status("\($0) of \(questions.count) questions")

@@ -13,6 +13,7 @@ struct Search: ParsableCommand {
   var beam: Int?
   @Flag(help: "Score every identifier (the default).") var exact = false
   @Flag(help: "Show what each token of a hit's identifier contributes.") var explain = false
+  @Option(help: "cpu or cuda.") var device = Device.cpu
   @Flag(help: "Print one JSON object for each question.") var json = false
 
   func validate() throws {
@@ -24,7 +25,8 @@ struct Search: ParsableCommand {
   }
 
   func run() throws {
-    let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
+    let retriever = try Retriever(
+      opening: URL(fileURLWithPath: index), on: device.backend(), warn: Console.error)
     let mode = beam.map(SearchMode.beam) ?? .exact
     for first in stride(from: 0, to: questions.count, by: 64) {
       try answer(Array(questions[first..<min(first + 64, questions.count)]), retriever, mode)

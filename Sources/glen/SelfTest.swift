@@ -10,7 +10,7 @@ import GLENTestSupport
 struct SelfTest: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "selftest", abstract: "Check and time a device.",
-    discussion: "Exit code 0 where everything agrees, 1 where anything does not.")
+    discussion: "Exit code 0 where everything agrees, 70 where anything does not.")
 
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "A folder of parity cases, or one of them.") var parity: String?
@@ -27,7 +27,7 @@ struct SelfTest: ParsableCommand {
     }
     if benchmark { try SelfTestBenchmark.run(on: device) }
     Console.output(failures == 0 ? "all right" : "\(failures) failed")
-    if failures > 0 { throw ExitCode(1) }
+    if failures > 0 { throw ExitCode(70) }
   }
 
   /// One line for each operation: how many of its cases pass, and the first that does not.
