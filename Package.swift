@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "GLENText", targets: ["GLENText"]),
     .library(name: "GLENIndex", targets: ["GLENIndex"]),
     .library(name: "GLENTraining", targets: ["GLENTraining"]),
+    .library(name: "GLENCUDA", targets: ["GLENCUDA"]),
     .executable(name: "glen", targets: ["glen"]),
   ],
   dependencies: [
@@ -34,12 +35,15 @@ let package = Package(
       providers: [.apt(["libsentencepiece-dev"]), .brew(["sentencepiece"])]),
 
     // C and C++.
+    .target(name: "CGLENCUDA", exclude: ["Kernels"]),
     .target(name: "CGLENKernels"),
     .target(name: "CGLENSentencePiece", dependencies: ["CGLENSentencePieceSystem"]),
 
     // The library.
     .target(
       name: "GLENTensor", dependencies: ["CGLENBLAS", "CGLENKernels"], swiftSettings: settings),
+    .target(
+      name: "GLENCUDA", dependencies: ["CGLENCUDA", "GLENTensor"], swiftSettings: settings),
     .target(name: "GLENModel", dependencies: ["GLENTensor"], swiftSettings: settings),
     .target(name: "GLENText", dependencies: ["CGLENSentencePiece"], swiftSettings: settings),
     .target(
@@ -60,7 +64,8 @@ let package = Package(
     .executableTarget(
       name: "glen",
       dependencies: [
-        "GLENIndex", "GLENModel", "GLENTensor", "GLENText", "GLENTraining",
+        "GLENCUDA", "GLENIndex", "GLENModel", "GLENTensor", "GLENTestSupport", "GLENText",
+        "GLENTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -85,6 +90,17 @@ let package = Package(
     .testTarget(
       name: "GLENModelTests", dependencies: ["GLENModel"], resources: [.copy("Fixtures")],
       swiftSettings: settings),
+    // CUDA's kernels as C++, on stand-ins for its libraries.
+    .target(
+      name: "CGLENCUDAHost", dependencies: ["CGLENCUDA"], path: "Tests/CGLENCUDAHost",
+      cxxSettings: [.headerSearchPath(".")]),
+    .testTarget(
+      name: "GLENCUDATests",
+      dependencies: [
+        "CGLENCUDA", "CGLENCUDAHost", "GLENCUDA", "GLENModel", "GLENTensor", "GLENTestSupport",
+        "GLENTraining",
+      ],
+      swiftSettings: settings),
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
     .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),
     .testTarget(
@@ -92,5 +108,5 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "GLENCommandTests", dependencies: ["glen"], swiftSettings: settings),
   ],
-  cxxLanguageStandard: .cxx17
+  cLanguageStandard: .gnu2x, cxxLanguageStandard: .cxx17
 )

@@ -29,6 +29,16 @@ extension OperationCase {
     AttentionSetting(
       queryLengths: [70, 66], keyLengths: [70, 66], heads: 5, headWidth: 64, bias: (32, true),
       maximumDistance: 128),
+    // Several tiles of queries and of keys.
+    AttentionSetting(
+      queryLengths: [130, 3], keyLengths: [133, 66], headWidth: 20, bias: (8, true),
+      isCausal: true, dropout: (0.2, key)),
+    // Wide heads: the states themselves are keys and values.
+    AttentionSetting(
+      queryLengths: [9, 1, 18], keyLengths: [30, 70, 5], headWidth: 96, bias: (8, true),
+      dropout: (0.3, key)),
+    AttentionSetting(queryLengths: [3, 17], keyLengths: [67, 17], headWidth: 100, isCausal: true),
+    AttentionSetting(queryLengths: [2], keyLengths: [5], heads: 1, headWidth: 800),
     AttentionSetting(queryLengths: [], keyLengths: []),
   ]
 
@@ -37,7 +47,8 @@ extension OperationCase {
     for s in attentionSettings {
       for adds in [(false, false, false), (true, true, true), (true, false, true)] {
         OperationCase(
-          "attention", "\(s.description) adding \(adds.0) \(adds.1) \(adds.2)", tolerance: 2e-5
+          "attention", "\(s.description) adding \(adds.0) \(adds.1) \(adds.2)",
+          tolerance: 2e-5 + 2e-8 * Double(s.headWidth)
         ) { bench in try run(s, adds: adds, on: bench) }
       }
     }

@@ -1,9 +1,8 @@
 import ArgumentParser
 import Foundation
-import GLENIndex
+import GLENCUDA
 import GLENModel
 import GLENTensor
-import GLENTraining
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -35,38 +34,14 @@ struct Bench: ParsableCommand {
       } else {
         try T5Model(folder: URL(fileURLWithPath: model), on: backend, warn: Console.error)
       }
-    let size = t5.configuration.vocabularySize
-    var random = SeededGenerator(RandomKey(seed: 2))
-    let texts = (0..<batch).map { _ in
-      (0..<length).map { _ in Int32.random(in: 3..<Int32(min(size, 32000)), using: &random) }
-    }
-    let targets = (0..<batch).map { _ in
-      (0..<identifierLength).map { _ in Int32.random(in: 3..<Int32(size), using: &random) }
-    }
-    let packed = try TokenBatch(texts, vocabularySize: size, on: backend)
-    var optimizer = AdamW()
-    var times: [Double] = []
-    let clock = ContinuousClock()
-    for run in 0..<runs + 2 {
-      let begin = clock.now
-      if train {
-        let (_, gradients) = try valueAndGradient(of: t5) {
-          try KeywordLoss.value($0, packed, targets: targets)
-        }
-        try optimizer.update(&t5, gradients) { _ in 1e-4 }
-      } else {
-        let states = try t5.rollout(packed, steps: identifierLength)
-        _ = try t5.logits(states)
-      }
-      try backend.synchronize()
-      if run >= 2 { times.append((clock.now - begin) / .milliseconds(1)) }
-    }
-    times.sort()
+    let work = BenchmarkWork(
+      batch: batch, length: length, identifierLength: identifierLength, trains: train)
+    let times = try work.times(&t5, runs: runs)
     let median = times[times.count / 2]
     let result = Result(
       median_ms: median, min_ms: times[0],
       tokens_per_s: Double(batch * length) / median * 1000,
-      peak_tensor_mb: Double(CPUBackend.shared.peakByteCount) / 1e6)
+      peak_tensor_mb: Double(peakByteCount(of: backend)) / 1e6)
     if json {
       try Console.json(result)
     } else {
@@ -75,6 +50,10 @@ struct Bench: ParsableCommand {
           format: "median %.2f ms, minimum %.2f ms, %.0f tokens/s, tensors at most %.0f MB",
           result.median_ms, result.min_ms, result.tokens_per_s, result.peak_tensor_mb))
     }
+  }
+
+  private func peakByteCount(of backend: any Backend) -> Int {
+    (backend as? CUDABackend)?.peakByteCount ?? CPUBackend.shared.peakByteCount
   }
 
   // The keys that scripts read.

@@ -38,6 +38,7 @@ struct Evaluate: ParsableCommand {
       "Also say whether the best hit's probability means what it says, and from which on to answer."
   )
   var reliability = false
+  @Option(help: "cpu or cuda.") var device = Device.cpu
   @Flag(help: "Print JSON.") var json = false
 
   func validate() throws {
@@ -73,7 +74,8 @@ struct Evaluate: ParsableCommand {
     let judgements = try RelevanceJudgements(dataset, split: split)
     let questions = Self.questions(of: judgements, in: dataset)
     let retriever = try index.map {
-      try Retriever(opening: URL(fileURLWithPath: $0), warn: Console.error)
+      try Retriever(
+        opening: URL(fileURLWithPath: $0), on: device.backend(), warn: Console.error)
     }
     // The last row is the one that was asked for.
     let rows: [Row]

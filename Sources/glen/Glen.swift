@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GLENCUDA
 import GLENIndex
 import GLENModel
 import GLENTensor
@@ -20,7 +21,7 @@ struct Glen: ParsableCommand {
     subcommands: [
       Train.self, Pretrain.self, GenerateQueries.self, Index.self, Add.self, Remove.self,
       Compact.self, Search.self, Evaluate.self, Inspect.self, Verify.self, Report.self,
-      States.self, Bench.self,
+      States.self, Bench.self, SelfTest.self,
     ])
 
   static func main() {
@@ -48,7 +49,8 @@ enum Failure {
       return "stopped; `--resume` goes on from the checkpoint, if there is one"
     }
     switch error {
-    case is TensorError, is ModelError, is TokenizerError, is IndexError, is TrainingError:
+    case is TensorError, is CUDAError, is ModelError, is TokenizerError, is IndexError,
+      is TrainingError:
       return "\(error)"
     default:
       return error.localizedDescription

@@ -18,6 +18,7 @@ struct Search: ParsableCommand {
   var minimumProbability = 0.0
   @Flag(help: "Show what each token of a hit's identifier contributes, and who came next.")
   var explain = false
+  @Option(help: "cpu or cuda.") var device = Device.cpu
   @Flag(help: "Print one JSON object for each question.") var json = false
 
   func validate() throws {
@@ -34,7 +35,8 @@ struct Search: ParsableCommand {
   }
 
   func run() throws {
-    let retriever = try Retriever(opening: URL(fileURLWithPath: index), warn: Console.error)
+    let retriever = try Retriever(
+      opening: URL(fileURLWithPath: index), on: device.backend(), warn: Console.error)
     let options = SearchOptions(
       mode: beam.map(SearchMode.beam) ?? .exact, hybrid: hybrid ? .reciprocalRank : nil,
       minimumProbability: minimumProbability)

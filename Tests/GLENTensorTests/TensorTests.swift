@@ -62,12 +62,12 @@ struct TensorTests {
     first = nil
     let second = try Tensor(unset: [990], on: backend)
     #expect(second.storage.address == address)
-    #expect(backend.peakByteCount == CPUMemoryPool.roundedSize(4000))
+    #expect(backend.peakByteCount == MemoryPool.roundedSize(4000))
   }
 
   @Test func sizesAreRoundedUpByAnEighthAtMost() {
     for size in Array(0...5000) + [1 << 20, (1 << 20) + 1, 123_456_789] {
-      let rounded = CPUMemoryPool.roundedSize(size)
+      let rounded = MemoryPool.roundedSize(size)
       #expect(rounded >= size && rounded % 64 == 0)
       #expect(rounded <= max(size + 64, size + size / 8 + 1))
     }

@@ -4,7 +4,8 @@ extension CPUBackend {
   /// Memory from the pool.
   public func allocate(byteCount: Int) throws(TensorError) -> UnsafeMutableRawPointer {
     guard let address = memory.allocate(byteCount: byteCount) else {
-      throw .outOfMemory(backend: name, byteCount: byteCount)
+      throw .outOfMemory(
+        backend: name, byteCount: byteCount, usedByteCount: memory.usedByteCount)
     }
     return address
   }

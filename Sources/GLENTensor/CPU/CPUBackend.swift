@@ -20,7 +20,7 @@ public final class CPUBackend: Backend {
 
   /// How many threads share the work of one operation.
   public let threadCount: Int
-  let memory = CPUMemoryPool()
+  let memory = MemoryPool.host()
 
   /// A backend that splits work over `threadCount` threads; by default one for each processor, or
   /// what the environment variable `GLEN_THREADS` says.

@@ -6,8 +6,8 @@ public enum TensorError: Error, Sendable, Equatable, CustomStringConvertible {
   case backendMismatch(operation: String, first: String, second: String)
   /// An argument outside its range.
   case invalidArgument(operation: String, reason: String)
-  /// Memory that a backend could not give.
-  case outOfMemory(backend: String, byteCount: Int)
+  /// Memory that a backend could not give, beside what it holds already.
+  case outOfMemory(backend: String, byteCount: Int, usedByteCount: Int)
   /// A device that failed while working.
   case backendFailure(backend: String, reason: String)
   /// A file that could not be read or written.
@@ -23,8 +23,9 @@ public enum TensorError: Error, Sendable, Equatable, CustomStringConvertible {
     case .backendMismatch(let operation, let first, let second):
       "\(operation): operands live on different backends, \(first) and \(second); move one of them"
     case .invalidArgument(let operation, let reason): "\(operation): \(reason)"
-    case .outOfMemory(let backend, let byteCount):
-      "\(backend): no memory for \(byteCount) bytes; a smaller batch or chunk needs less"
+    case .outOfMemory(let backend, let byteCount, let used):
+      "\(backend): no memory for \(byteCount) bytes beside \(used) in use; "
+        + "a smaller batch or chunk needs less"
     case .backendFailure(let backend, let reason): "\(backend): \(reason)"
     case .file(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
     }

@@ -1,0 +1,71 @@
+#include "random.h"
+
+GLEN_KERNEL(glen_add_scaled, const float *x, float scale, float *y, long count) {
+  GLEN_EACH(i, count) y[i] += scale * x[i];
+}
+
+GLEN_KERNEL(glen_scale, const float *x, float scale, float *y, long count) {
+  GLEN_EACH(i, count) y[i] = scale * x[i];
+}
+
+// Written so that what is not a number stays so.
+GLEN_KERNEL(glen_relu, const float *x, float *y, long count) {
+  GLEN_EACH(i, count) y[i] = x[i] <= 0 ? 0 : x[i];
+}
+
+GLEN_KERNEL(glen_relu_backward, const float *y, const float *dy, float *dx, long count,
+            int accumulates) {
+  GLEN_EACH(i, count) glen_store(dx + i, y[i] <= 0 ? 0 : dy[i], accumulates);
+}
+
+// gelu(x) = x/2 (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
+GLEN_DEVICE float glen_gelu_sigmoid(float x) {
+  float twice_u = 2 * 0.7978845608028654f * (x + 0.044715f * x * x * x);
+  return 1 / (1 + expf(-twice_u));
+}
+
+GLEN_KERNEL(glen_gated_gelu, const float *gate, const float *up, float *y, long count) {
+  GLEN_EACH(i, count) y[i] = gate[i] * glen_gelu_sigmoid(gate[i]) * up[i];
+}
+
+GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const float *up, const float *dy,
+            float *dgate, float *dup, long count, int accumulates_gate, int accumulates_up) {
+  GLEN_EACH(i, count) {
+    float x = gate[i], sigmoid = glen_gelu_sigmoid(x);
+    float slope = 2 * 0.7978845608028654f * (1 + 3 * 0.044715f * x * x);
+    float derivative = sigmoid + x * sigmoid * (1 - sigmoid) * slope;
+    float of_gate = dy[i] * up[i] * derivative, of_up = dy[i] * x * sigmoid;
+    glen_store(dgate + i, of_gate, accumulates_gate);
+    glen_store(dup + i, of_up, accumulates_up);
+  }
+}
+
+// A thread takes the four elements of a block of random numbers. x and y may be the same.
+GLEN_KERNEL(glen_dropout, const float *x, float *y, long count, float rate,
+            unsigned long long seed, unsigned long long stream, int accumulates) {
+  float keep = 1 / (1 - rate);
+  unsigned threshold = glen_threshold(rate);
+  GLEN_EACH(block, (count + 3) / 4) {
+    glen_words words = glen_philox(block, seed, stream);
+    for (int word = 0; word < 4; word++) {
+      long i = 4 * block + word;
+      if (i < count) glen_store(y + i, words.word[word] >= threshold ? x[i] * keep : 0, accumulates);
+    }
+  }
+}
+
+// AdamW with decoupled decay: w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w).
+GLEN_KERNEL(glen_adamw, const float *gradient, float *weight, float *first_moment,
+            float *second_moment, long count, float rate, float beta1, float beta2, float epsilon,
+            float decay, float correction1, float correction2, float gradient_scale) {
+  float inverse1 = 1 / correction1, inverse2 = 1 / correction2;
+  GLEN_EACH(i, count) {
+    float g = gradient[i] * gradient_scale;
+    float m = beta1 * first_moment[i] + (1 - beta1) * g;
+    float v = beta2 * second_moment[i] + (1 - beta2) * g * g;
+    first_moment[i] = m;
+    second_moment[i] = v;
+    float update = m * inverse1 / (sqrtf(v * inverse2) + epsilon);
+    weight[i] -= rate * (update + decay * weight[i]);
+  }
+}

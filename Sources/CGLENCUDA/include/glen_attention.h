@@ -1,0 +1,29 @@
+// The operands of the attention kernels, as Swift fills them in and as the kernels read them.
+#ifndef GLEN_ATTENTION_H
+#define GLEN_ATTENTION_H
+
+typedef struct glen_attention {
+  // [all rows, heads * head_width], of queries and of keys.
+  const float *queries, *keys, *values, *doutput;
+  // [sequences + 1] row numbers.
+  const int *query_offsets, *key_offsets;
+  // [buckets, heads], or null; [2 reach + 1] bucket numbers.
+  const float *bias;
+  const int *buckets;
+  // [heads, all queries]: written by the forward, read by the backward.
+  float *log_sums;
+  // [heads, all queries]: the sums of output times its gradient.
+  const float *delta;
+  // What is written: the output, or one of the three gradients.
+  float *result;
+  // [tiles * sequences, heads, 2 reach + 1], zeroed, or null: the score gradients by distance.
+  float *distances;
+  // The tiles of a sequence, as if all were the longest.
+  long tiles;
+  long heads, head_width, all_queries, longest_keys, reach;
+  unsigned long long seed, stream;
+  float rate;
+  int drops, causal, accumulates;
+} glen_attention;
+
+#endif

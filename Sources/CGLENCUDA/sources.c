@@ -1,0 +1,57 @@
+#include "glen_cuda.h"
+
+#if defined(__has_embed)
+#pragma clang diagnostic ignored "-Wc23-extensions"
+
+static const char all[] = {
+#embed "Kernels/all.cu"
+    , 0};
+static const char attention[] = {
+#embed "Kernels/attention.cu"
+    , 0};
+static const char device[] = {
+#embed "Kernels/device.h"
+    , 0};
+static const char elementwise[] = {
+#embed "Kernels/elementwise.cu"
+    , 0};
+static const char glen_attention_h[] = {
+#embed "include/glen_attention.h"
+    , 0};
+static const char random_h[] = {
+#embed "Kernels/random.h"
+    , 0};
+static const char reductions[] = {
+#embed "Kernels/reductions.cu"
+    , 0};
+static const char rows[] = {
+#embed "Kernels/rows.cu"
+    , 0};
+static const char tables[] = {
+#embed "Kernels/tables.cu"
+    , 0};
+static const char vocabulary[] = {
+#embed "Kernels/vocabulary.cu"
+    , 0};
+
+static const glen_cuda_source sources[] = {
+    {"all.cu", all},
+    {"attention.cu", attention},
+    {"device.h", device},
+    {"elementwise.cu", elementwise},
+    {"glen_attention.h", glen_attention_h},
+    {"random.h", random_h},
+    {"reductions.cu", reductions},
+    {"rows.cu", rows},
+    {"tables.cu", tables},
+    {"vocabulary.cu", vocabulary},
+};
+
+long glen_cuda_source_count(void) { return sizeof sources / sizeof *sources; }
+#else
+static const glen_cuda_source sources[1];
+
+long glen_cuda_source_count(void) { return 0; }
+#endif
+
+glen_cuda_source glen_cuda_source_at(long index) { return sources[index]; }

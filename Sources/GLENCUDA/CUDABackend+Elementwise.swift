@@ -1,0 +1,91 @@
+import GLENTensor
+
+extension CUDABackend {
+  /// Starts a kernel whose threads loop over `count` elements.
+  func launchEach(_ kernel: Kernel, count: Int, _ arguments: KernelArgument...) {
+    launch(kernel, blocks: (Self.blocks(for: count), 1, 1), all: arguments)
+  }
+
+  /// Enough blocks to fill any device a few times over; further elements are further turns.
+  private static func blocks(for count: Int) -> Int {
+    min((count + Kernel.threads - 1) / Kernel.threads, 4096)
+  }
+
+  /// y += scale x.
+  public func addScaled(_ x: Region, scale: Float, to y: Region, count: Int) {
+    launchEach(.addScaled, count: count, .at(x), .number(scale), .at(y), .count(count))
+  }
+
+  /// y = scale x.
+  public func scale(_ x: Region, by scale: Float, into y: Region, count: Int) {
+    launchEach(.scale, count: count, .at(x), .number(scale), .at(y), .count(count))
+  }
+
+  /// y = max(x, 0).
+  public func relu(_ x: Region, into y: Region, count: Int) {
+    launchEach(.relu, count: count, .at(x), .at(y), .count(count))
+  }
+
+  /// dx = dy where y > 0.
+  public func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool) {
+    launchEach(
+      .reluBackward, count: count, .at(y), .at(dy), .at(dx), .count(count), .flag(accumulating))
+  }
+
+  /// y = gelu(gate) up.
+  public func gatedGELU(gate: Region, up: Region, into y: Region, count: Int) {
+    launchEach(.gatedGELU, count: count, .at(gate), .at(up), .at(y), .count(count))
+  }
+
+  /// The gradients of `gatedGELU`.
+  public func gatedGELUBackward(
+    gate: Region, up: Region, dy: Region, dGate: Region, dUp: Region, count: Int,
+    accumulatingGate: Bool, accumulatingUp: Bool
+  ) {
+    launchEach(
+      .gatedGELUBackward, count: count, .at(gate), .at(up), .at(dy), .at(dGate), .at(dUp),
+      .count(count), .flag(accumulatingGate), .flag(accumulatingUp))
+  }
+
+  /// y = x / (1 - rate), or 0, by the same random numbers as on the processor.
+  public func dropout(
+    _ x: Region, rate: Float, key: RandomKey, into y: Region, count: Int, accumulating: Bool
+  ) {
+    launchEach(
+      .dropout, count: (count + 3) / 4, .at(x), .at(y), .count(count), .number(rate),
+      .word(key.seed), .word(key.stream), .flag(accumulating))
+  }
+
+  /// out[0] = scale * sum of x, in double.
+  public func sum(_ x: Region, scale: Float, into out: Region, count: Int) {
+    reduce(x, squares: false, scale: scale, into: out, count: count)
+  }
+
+  /// out[0] = sum of the squares of x, in double.
+  public func sumOfSquares(_ x: Region, into out: Region, count: Int) {
+    reduce(x, squares: true, scale: 1, into: out, count: count)
+  }
+
+  private func reduce(_ x: Region, squares: Bool, scale: Float, into out: Region, count: Int) {
+    let parts = min(Self.blocks(for: count), 1024)
+    // A part is a double.
+    withScratch(floats: 2 * max(parts, 1)) { memory in
+      launch(
+        .sumParts, blocks: (parts, 1, 1), .at(x), .count(count), .flag(squares), .address(memory))
+      launch(
+        .sumOfParts, blocks: (1, 1, 1), .address(memory), .count(parts), .number(scale), .at(out))
+    }
+  }
+
+  /// One step of AdamW.
+  public func adamW(
+    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
+    _ step: AdamWStep
+  ) {
+    launchEach(
+      .adamW, count: count, .at(gradient), .at(weight), .at(firstMoment), .at(secondMoment),
+      .count(count), .number(step.rate), .number(step.beta1), .number(step.beta2),
+      .number(step.epsilon), .number(step.decay), .number(step.correction1),
+      .number(step.correction2), .number(step.gradientScale))
+  }
+}

@@ -1,0 +1,133 @@
+import GLENTensor
+
+extension CUDABackend {
+  /// Starts a kernel with one column of blocks a row, of as many threads as the row has work for.
+  func launchRows(_ kernel: Kernel, rows: Int, width: Int, _ arguments: KernelArgument...) {
+    guard width > 0 else { return }
+    let threads = Self.threads(for: width)
+    let columns = min((width + 4 * threads - 1) / (4 * threads), 4096)
+    launch(kernel, blocks: (rows, columns, 1), threads: threads, all: arguments)
+  }
+
+  /// Starts a kernel with one block a row.
+  private func launchWholeRows(
+    _ kernel: Kernel, rows: Int, width: Int, _ arguments: KernelArgument...
+  ) {
+    launch(kernel, blocks: (rows, 1, 1), threads: Self.threads(for: width), all: arguments)
+  }
+
+  /// Whole warps.
+  private static func threads(for width: Int) -> Int {
+    min(max(width + 31, 32) / 32 * 32, Kernel.threads)
+  }
+
+  /// y = x weight / rms(x).
+  public func rmsNorm(
+    _ x: Region, weight: Region, epsilon: Float, into y: Region, inverse: Region, rows: Int,
+    width: Int
+  ) {
+    launchWholeRows(
+      .rmsNorm, rows: rows, width: width, .at(x), .at(weight), .at(y), .at(inverse), .count(width),
+      .number(epsilon))
+  }
+
+  /// The gradients of `rmsNorm`.
+  public func rmsNormBackward(
+    x: Region, weight: Region, inverse: Region, dy: Region, dx: Region, dWeight: Region?,
+    rows: Int, width: Int, accumulating: Bool
+  ) {
+    guard rows > 0 else { return }
+    if let dWeight {
+      // First: dx may be where dy is.
+      let parts = max(1, min(rows / 32, 256))
+      withScratch(floats: parts * width) { memory in
+        launchRows(
+          .rmsNormWeightParts, rows: parts, width: width, .at(x), .at(inverse), .at(dy),
+          .address(memory), .count(rows), .count(width))
+        launchEach(
+          .addParts, count: width, .address(memory), .count(parts), .at(dWeight), .count(width))
+      }
+    }
+    launchWholeRows(
+      .rmsNormBackward, rows: rows, width: width, .at(x), .at(weight), .at(inverse), .at(dy),
+      .at(dx), .count(width), .flag(accumulating))
+  }
+
+  /// Softmax of each row, in place.
+  public func softmax(_ x: Region, mask: Region?, scale: Float, rows: Int, width: Int) {
+    launchWholeRows(
+      .softmax, rows: rows, width: width, .at(x), .at(mask), .number(scale), .count(width))
+  }
+
+  /// The gradient of `softmax`, in place.
+  public func softmaxBackward(y: Region, dy: Region, scale: Float, rows: Int, width: Int) {
+    launchWholeRows(
+      .softmaxBackward, rows: rows, width: width, .at(y), .at(dy), .number(scale), .count(width))
+  }
+
+  /// Losses and gradient of the logits, in place.
+  public func crossEntropy(
+    _ logits: Region, targets: Region, scale: Float, losses: Region, rows: Int, width: Int
+  ) {
+    launchWholeRows(
+      .crossEntropy, rows: rows, width: width, .at(logits), .at(targets), .number(scale),
+      .at(losses), .count(width))
+  }
+
+  /// x += mask for each row.
+  public func addMask(_ mask: Region, to x: Region, rows: Int, width: Int) {
+    launchRows(.addMask, rows: rows, width: width, .at(mask), .at(x), .count(width))
+  }
+
+  /// The first greatest element of each row.
+  public func argMax(
+    _ x: Region, mask: Region?, indices: Region, values: Region, rows: Int, width: Int
+  ) {
+    launchWholeRows(
+      .argMax, rows: rows, width: width, .at(x), .at(mask), .at(indices), .at(values),
+      .count(width))
+  }
+
+  /// The dot product of each pair of rows.
+  public func rowDot(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int) {
+    launchWholeRows(.rowDot, rows: rows, width: width, .at(a), .at(b), .at(out), .count(width))
+  }
+
+  /// Each row times its factor.
+  public func rowScale(
+    _ x: Region, by scale: Region, into y: Region, rows: Int, width: Int, accumulating: Bool
+  ) {
+    launchRows(
+      .rowScale, rows: rows, width: width, .at(x), .at(scale), .at(y), .count(width),
+      .flag(accumulating))
+  }
+
+  /// The cosine distance of each pair of rows.
+  public func cosineDistance(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int) {
+    launchWholeRows(
+      .cosineDistance, rows: rows, width: width, .at(a), .at(b), .at(out), .count(width))
+  }
+
+  /// The gradients of `cosineDistance`.
+  public func cosineDistanceBackward(
+    _ a: Region, _ b: Region, dOut: Region, dA: Region, dB: Region, rows: Int, width: Int,
+    accumulatingA: Bool, accumulatingB: Bool
+  ) {
+    launchWholeRows(
+      .cosineDistanceBackward, rows: rows, width: width, .at(a), .at(b), .at(dOut), .at(dA),
+      .at(dB), .count(width), .flag(accumulatingA), .flag(accumulatingB))
+  }
+
+  /// Rows of a table.
+  public func gather(_ table: Region, rows: Region, into out: Region, count: Int, width: Int) {
+    launchRows(
+      .gather, rows: count, width: width, .at(table), .at(rows), .at(out), .count(width))
+  }
+
+  /// Adds to rows of a table, each row's additions in their order by one block.
+  public func scatterAdd(_ x: Region, rows: Region, into table: Region, count: Int, width: Int) {
+    launchRows(
+      .scatterAdd, rows: count, width: width, .at(x), .at(rows), .count(count), .at(table),
+      .count(width))
+  }
+}

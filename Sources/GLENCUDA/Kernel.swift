@@ -1,0 +1,76 @@
+import GLENTensor
+
+/// The kernels by the names that `CGLENCUDA/Kernels` gives them.
+enum Kernel: String, CaseIterable {
+  case addScaled = "glen_add_scaled"
+  case scale = "glen_scale"
+  case relu = "glen_relu"
+  case reluBackward = "glen_relu_backward"
+  case gatedGELU = "glen_gated_gelu"
+  case gatedGELUBackward = "glen_gated_gelu_backward"
+  case dropout = "glen_dropout"
+  case adamW = "glen_adamw"
+  case copyRows = "glen_copy_rows"
+  case rescaleRows = "glen_rescale_rows"
+  case addMask = "glen_add_mask"
+  case rowScale = "glen_row_scale"
+  case rowDot = "glen_row_dot"
+  case rmsNorm = "glen_rms_norm"
+  case rmsNormBackward = "glen_rms_norm_backward"
+  case rmsNormWeightParts = "glen_rms_norm_weight_parts"
+  case addParts = "glen_add_parts"
+  case cosineDistance = "glen_cosine_distance"
+  case cosineDistanceBackward = "glen_cosine_distance_backward"
+  case softmax = "glen_softmax"
+  case softmaxBackward = "glen_softmax_backward"
+  case crossEntropy = "glen_cross_entropy"
+  case argMax = "glen_arg_max"
+  case gather = "glen_gather"
+  case scatterAdd = "glen_scatter_add"
+  case sumParts = "glen_sum_parts"
+  case sumOfParts = "glen_sum_of_parts"
+  case attentionDelta = "glen_attention_delta"
+  case attentionDistances = "glen_attention_distances"
+  case attentionBias = "glen_attention_dbias"
+  case outputMany = "glen_attention_output_many"
+  case outputFew = "glen_attention_output_few"
+  case outputWide = "glen_attention_output_wide"
+  case queriesMany = "glen_attention_dqueries_many"
+  case queriesFew = "glen_attention_dqueries_few"
+  case queriesWide = "glen_attention_dqueries_wide"
+  case keysMany = "glen_attention_dkeys_many"
+  case keysFew = "glen_attention_dkeys_few"
+  case keysWide = "glen_attention_dkeys_wide"
+  case valuesMany = "glen_attention_dvalues_many"
+  case valuesFew = "glen_attention_dvalues_few"
+  case valuesWide = "glen_attention_dvalues_wide"
+
+  /// Threads of a block, `GLEN_THREADS`.
+  static let threads = 256
+}
+
+/// What a kernel is called with, as the eight bytes from which a launch takes as many as it needs.
+enum KernelArgument {
+  case at(Region?)
+  case address(UnsafeMutableRawPointer)
+  case count(Int)
+  case word(UInt64)
+  case number(Float)
+  case flag(Bool)
+
+  var bits: UInt64 {
+    switch self {
+    case .at(let region): UInt64(UInt(bitPattern: region?.address))
+    case .address(let address): UInt64(UInt(bitPattern: address))
+    case .count(let count): UInt64(bitPattern: Int64(count))
+    case .word(let word): word
+    case .number(let number): UInt64(number.bitPattern)
+    case .flag(let flag): flag ? 1 : 0
+    }
+  }
+}
+
+extension Region {
+  /// Where the region begins on the device.
+  var address: UnsafeMutableRawPointer { storage.address + 4 * offset }
+}

@@ -1,0 +1,22 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+extension MemoryPool {
+  /// Host memory, aligned to 64, of which up to a gigabyte is kept.
+  static func host() -> MemoryPool {
+    MemoryPool(keeping: 1 << 30, obtain: hostMemory, release: releaseHostMemory)
+  }
+}
+
+@Sendable private func hostMemory(_ size: Int) -> UnsafeMutableRawPointer? {
+  var address: UnsafeMutableRawPointer?
+  return posix_memalign(&address, 64, size) == 0 ? address : nil
+}
+
+/// `free` of the C library, which the pool's own would hide.
+@Sendable private func releaseHostMemory(_ address: UnsafeMutableRawPointer) {
+  free(address)
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+import GLENCUDA
+import GLENTensor
+import GLENTestSupport
+
+/// Shows what works on a device, without a test framework.
+///
+/// Operations against plain loops in double, golden numbers from PyTorch, and how fast it is.
+struct SelfTest: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "selftest", abstract: "Check and time a device.",
+    discussion: "Exit code 0 where everything agrees, 70 where anything does not.")
+
+  @Option(help: "cpu or cuda.") var device = Device.cpu
+  @Option(help: "A folder of parity cases, or one of them.") var parity: String?
+  @Option(help: "Only operations whose names contain this.") var only: String?
+  @Flag(help: "Also time products, queries, indexing and training with a T5-base.")
+  var benchmark = false
+
+  func run() throws {
+    let backend = try device.backend()
+    if let cuda = backend as? CUDABackend { Console.output("\(cuda.device), \(cuda.precision)") }
+    var failures = try checkOperations(on: backend)
+    if let parity {
+      failures += try ParityCheck.run(URL(fileURLWithPath: parity), on: backend)
+    }
+    if benchmark { try SelfTestBenchmark.run(on: device) }
+    Console.output(failures == 0 ? "all right" : "\(failures) failed")
+    if failures > 0 { throw ExitCode(70) }
+  }
+
+  /// One line for each operation: how many of its cases pass, and the first that does not.
+  private func checkOperations(on backend: any Backend) throws -> Int {
+    let cases = OperationCase.all.filter { only.map($0.name.contains) ?? true }
+    var names: [String] = []
+    for name in cases.map(\.name) where !names.contains(name) { names.append(name) }
+    var failed = 0
+    for name in names {
+      let own = cases.filter { $0.name == name }
+      var wrong: [String] = []
+      for operation in own {
+        do {
+          let found = try operation.failures(on: backend)
+          if let first = found.first { wrong.append("\(operation.extents): \(first)") }
+        } catch {
+          wrong.append("\(operation.extents): \(error)")
+        }
+      }
+      failed += wrong.count
+      Self.row(name, "\(own.count - wrong.count) of \(own.count)", wrong.first ?? "")
+    }
+    return failed
+  }
+
+  /// A line of the table.
+  static func row(_ name: String, _ result: String, _ remark: String = "") {
+    let padded = name.padding(toLength: max(34, name.count), withPad: " ", startingAt: 0)
+    Console.output("\(padded) \(result)\(remark.isEmpty ? "" : "   \(remark)")")
+  }
+}

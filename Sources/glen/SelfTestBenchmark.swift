@@ -1,0 +1,73 @@
+import Foundation
+import GLENCUDA
+import GLENModel
+import GLENTensor
+
+/// What a device does in a second: one product, and a T5-base of random weights at work.
+enum SelfTestBenchmark {
+  /// Times each precision that the device has.
+  static func run(on device: Device) throws {
+    switch device {
+    case .cpu: try run(on: CPUBackend.shared, "float32", size: 2048)
+    case .cuda:
+      for precision in CUDABackend.Precision.allCases {
+        try run(on: CUDABackend(precision: precision), precision.rawValue, size: 8192)
+      }
+    }
+  }
+
+  private static func run(on backend: any Backend, _ precision: String, size: Int) throws {
+    let product = try median(runs: 5, on: backend, product(size, on: backend))
+    let flops = 2 * pow(Double(size), 3)
+    row("product \(size)^3", precision, product, flops / product / 1e9, "TFLOP/s")
+    guard let base = T5Configuration(preset: "base") else { return }
+    var model = try T5Model(random: base, key: RandomKey(seed: 1), on: backend)
+    for (name, batch, length, trains) in [
+      ("query, batch 1", 1, 12, false), ("queries, batch 256", 256, 12, false),
+      ("documents, batch 128 x 156", 128, 156, false),
+      ("step of phase 1, 128 x 156", 128, 156, true),
+    ] {
+      let work = BenchmarkWork(
+        batch: batch, length: length, identifierLength: 3, trains: trains)
+      let times = try work.times(&model, runs: 5)
+      let milliseconds = times[times.count / 2]
+      row(name, precision, milliseconds, Double(batch) / milliseconds, "texts/s")
+    }
+  }
+
+  private static func product(_ size: Int, on backend: any Backend) throws -> () -> Void {
+    var random = SeededGenerator(RandomKey(seed: 3))
+    let values = (0..<size * size).map { _ in Float(random.next() >> 40) * 0x1p-24 - 0.5 }
+    let a = try Tensor(values, shape: [size, size], on: backend)
+    let c = try Tensor(unset: [size, size], on: backend)
+    return {
+      backend.matrixProduct(
+        MatrixProduct(
+          m: size, n: size, k: size, a: a.region, b: a.region, c: c.region, transposeB: true))
+    }
+  }
+
+  /// Milliseconds, after two runs to warm up.
+  private static func median(
+    runs: Int, on backend: any Backend, _ body: () -> Void
+  ) throws -> Double {
+    var times: [Double] = []
+    for run in 0..<runs + 2 {
+      let begin = ContinuousClock.now
+      body()
+      try backend.synchronize()
+      if run >= 2 { times.append((ContinuousClock.now - begin) / .milliseconds(1)) }
+    }
+    return times.sorted()[runs / 2]
+  }
+
+  private static func row(
+    _ name: String, _ precision: String, _ milliseconds: Double, _ rate: Double, _ unit: String
+  ) {
+    // A rate counts thousands of milliseconds where it counts things.
+    let perSecond = unit == "texts/s" ? rate * 1000 : rate
+    SelfTest.row(
+      "\(name), \(precision)",
+      String(format: "%.2f ms   %.0f %@", milliseconds, perSecond, unit))
+  }
+}

@@ -1,0 +1,2 @@
+// The kernels, as C++.
+#include "../../Sources/CGLENCUDA/Kernels/all.cu"

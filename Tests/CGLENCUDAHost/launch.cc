@@ -1,0 +1,120 @@
+#include "launch.h"
+
+#include <csetjmp>
+#include <map>
+#include <mutex>
+#include <string>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+// A fibre is made once with a stack of its own (ucontext) and changed to by longjmp, which unlike
+// swapcontext makes no system call.
+namespace glen_host {
+
+Machine machine;
+
+namespace {
+
+enum { stack_size = 1 << 17 };
+
+struct Fibre {
+  ucontext_t context;
+  jmp_buf place;
+  bool is_made = false, is_done = true;
+};
+
+Fibre fibres[most_threads];
+ucontext_t starter;
+jmp_buf scheduler;
+const Function *running;
+Arguments running_arguments;
+bool is_reversed = false;
+std::mutex lock;
+
+std::map<std::string, Function> &kernels() {
+  static std::map<std::string, Function> all;
+  return all;
+}
+
+void loop(int index) {
+  for (;;) {
+    (*running)(running_arguments);
+    fibres[index].is_done = true;
+    if (!_setjmp(fibres[index].place)) _longjmp(scheduler, 1);
+  }
+}
+
+// Runs one fibre to its next barrier or its end.
+void resume(int index) {
+  Fibre &fibre = fibres[index];
+  machine.thread = index;
+  if (_setjmp(scheduler)) return;
+  if (fibre.is_made) _longjmp(fibre.place, 1);
+  void *stack = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (stack == MAP_FAILED) std::abort();
+  getcontext(&fibre.context);
+  fibre.context.uc_stack.ss_sp = stack;
+  fibre.context.uc_stack.ss_size = stack_size;
+  fibre.context.uc_link = nullptr;
+  makecontext(&fibre.context, reinterpret_cast<void (*)()>(loop), 1, index);
+  fibre.is_made = true;
+  swapcontext(&starter, &fibre.context);
+}
+
+// Whether the block ended with all threads at the same number of barriers.
+bool run_block() {
+  for (int i = 0; i < machine.threads; i++) {
+    fibres[i].is_done = false;
+    machine.phase[i] = 0;
+  }
+  for (bool &any : machine.any) any = false;
+  for (;;) {
+    int done = 0;
+    for (int i = 0; i < machine.threads; i++) {
+      int index = is_reversed ? machine.threads - 1 - i : i;
+      resume(index);
+      done += fibres[index].is_done;
+    }
+    if (done == machine.threads) return true;
+    if (done > 0) return false;
+  }
+}
+
+}  // namespace
+
+void enter(const char *name, Function function) { kernels()[name] = std::move(function); }
+
+void barrier() {
+  if (!_setjmp(fibres[machine.thread].place)) _longjmp(scheduler, 1);
+}
+
+const void *find(const char *name) {
+  auto found = kernels().find(name);
+  return found == kernels().end() ? nullptr : &found->second;
+}
+
+bool launch(const void *kernel, glen_place blocks, int threads, Arguments arguments) {
+  std::lock_guard<std::mutex> guard(lock);
+  running = static_cast<const Function *>(kernel);
+  running_arguments = arguments;
+  machine.threads = threads;
+  machine.blocks = blocks;
+  for (int z = 0; z < blocks.z; z++)
+    for (int y = 0; y < blocks.y; y++)
+      for (int x = 0; x < blocks.x; x++) {
+        machine.block = {x, y, z};
+        if (!run_block()) {
+          // The fibres that wait are lost; make them anew.
+          for (Fibre &fibre : fibres) fibre.is_made = false;
+          return false;
+        }
+      }
+  return true;
+}
+
+}  // namespace glen_host
+
+void glen_host_reverse_threads(int is_reversed) {
+  std::lock_guard<std::mutex> guard(glen_host::lock);
+  glen_host::is_reversed = is_reversed;
+}
