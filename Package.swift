@@ -57,7 +57,7 @@ let package = Package(
       ],
       swiftSettings: settings),
 
-    // What the tests of several backends share; not a product.
+    // What the tests of several backends and `glen selftest` share; not a product.
     .target(name: "GLENTestSupport", dependencies: ["GLENTensor"], swiftSettings: settings),
 
     // The command line.

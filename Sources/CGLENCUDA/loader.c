@@ -20,8 +20,10 @@ typedef struct {
 #define NAME(result, name, parameters) #name,
 
 static library driver = {{"libcuda.so.1", "libcuda.so"}, {GLEN_CUDA_DRIVER(NAME)}};
-static library nvrtc = {{"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"}, {GLEN_CUDA_NVRTC(NAME)}};
-static library blas = {{"libcublas.so.13", "libcublas.so.12", "libcublas.so"}, {GLEN_CUDA_BLAS(NAME)}};
+static library nvrtc = {
+    {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"}, {GLEN_CUDA_NVRTC(NAME)}};
+static library blas = {
+    {"libcublas.so.13", "libcublas.so.12", "libcublas.so"}, {GLEN_CUDA_BLAS(NAME)}};
 
 static void note(library *self, const char *text) {
   size_t used = strlen(self->tried);

@@ -56,12 +56,8 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     cacheFolder: URL
   ) throws(CUDAError) {
     let driver = libraries.driver
-    try driver.check(driver.pointee.cuInit(0), "cuInit")
-    var count: Int32 = 0
-    try driver.check(driver.pointee.cuDeviceGetCount(&count), "cuDeviceGetCount")
-    guard (0..<Int(count)).contains(ordinal) else {
-      throw .noDevice(ordinal: ordinal, count: Int(count))
-    }
+    let count = try CUDADevice.count(driver)
+    guard (0..<count).contains(ordinal) else { throw .noDevice(ordinal: ordinal, count: count) }
     device = try CUDADevice(ordinal, of: driver)
     var handle: Int32 = 0
     try driver.check(driver.pointee.cuDeviceGet(&handle, Int32(ordinal)), "cuDeviceGet")

@@ -18,12 +18,21 @@ public struct CUDADevice: Sendable, Equatable, CustomStringConvertible {
   /// - Throws: `CUDAError.missingLibrary` where there is no driver, `.call` where it fails.
   public static func available() throws(CUDAError) -> [CUDADevice] {
     let driver = try CUDALibraries.loadDriver()
-    try driver.check(driver.pointee.cuInit(0), "cuInit")
+    var devices: [CUDADevice] = []
+    for ordinal in 0..<(try count(driver)) { devices.append(try CUDADevice(ordinal, of: driver)) }
+    return devices
+  }
+
+  /// The number of devices, once the driver is initialised.
+  static func count(_ driver: UnsafePointer<glen_cuda_driver>) throws(CUDAError) -> Int {
+    // The driver calls it an error where there is none.
+    let noDevice: Int32 = 100
+    let status = driver.pointee.cuInit(0)
+    if status == noDevice { return 0 }
+    try driver.check(status, "cuInit")
     var count: Int32 = 0
     try driver.check(driver.pointee.cuDeviceGetCount(&count), "cuDeviceGetCount")
-    var devices: [CUDADevice] = []
-    for ordinal in 0..<Int(count) { devices.append(try CUDADevice(ordinal, of: driver)) }
-    return devices
+    return Int(count)
   }
 
   /// Whether there is a device; why there is none, `available` says.

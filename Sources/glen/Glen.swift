@@ -14,8 +14,8 @@ struct Glen: ParsableCommand {
     commandName: "glen",
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
-      Exit codes: 0 success, 64 wrong usage, 65 bad input data, 66 missing input, 70 internal error, 130
-      stopped by Ctrl-C.
+      Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
+      internal error, 130 stopped by Ctrl-C.
       """,
     version: "0.1.0",
     subcommands: [
@@ -60,6 +60,7 @@ enum Failure {
   /// The codes of sysexits.h: 65 for bad data, 66 for missing input, 70 for what is our own fault.
   static func exitCode(of error: any Error) -> Int32 {
     switch error {
+    case CUDAError.missingLibrary, CUDAError.noDevice: 64
     case TrainingError.fileNotFound, TrainingError.missingSplit, ModelError.missingFile: 66
     case TensorError.file(let path, let reason)
     where reason.hasPrefix("cannot be opened") && !FileManager.default.fileExists(atPath: path):

@@ -16,8 +16,8 @@ namespace glen_host {
 
 enum { most_threads = 1024, phases = 3 };
 
-// The block that runs now. Exchanges alternate between three sets of slots, so that one barrier each
-// is enough: a thread is at most one barrier ahead of another.
+// The block that runs now. Exchanges alternate between three sets of slots, so that one barrier
+// each is enough: a thread is at most one barrier ahead of another.
 struct Machine {
   int thread, threads;
   glen_place block, blocks;

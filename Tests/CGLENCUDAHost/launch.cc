@@ -50,7 +50,8 @@ void resume(int index) {
   machine.thread = index;
   if (_setjmp(scheduler)) return;
   if (fibre.is_made) _longjmp(fibre.place, 1);
-  void *stack = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *stack = mmap(nullptr, stack_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                     0);
   if (stack == MAP_FAILED) std::abort();
   getcontext(&fibre.context);
   fibre.context.uc_stack.ss_sp = stack;

@@ -59,7 +59,8 @@ int gemm(void *, int transpose_a, int transpose_b, int m, int n, int k, const vo
                  right[transpose_b ? j + l * b_stride : l + j * b_stride];
         float &place = out[i + j * c_stride];
         float factor = *static_cast<const float *>(beta);
-        place = *static_cast<const float *>(alpha) * (float)sum + (factor == 0 ? 0 : factor * place);
+        float old = factor == 0 ? 0 : factor * place;
+        place = *static_cast<const float *>(alpha) * (float)sum + old;
       }
     }
   }
@@ -83,7 +84,9 @@ const glen_cuda_driver driver = {
       return std::strncpy(name, "host", (size_t)length), success;
     },
     .cuDeviceGetAttribute = attribute,
-    .cuDeviceTotalMem_v2 = [](unsigned long *bytes, int) -> int { return *bytes = 1ul << 36, success; },
+    .cuDeviceTotalMem_v2 = [](unsigned long *bytes, int) -> int {
+      return *bytes = 1ul << 36, success;
+    },
     .cuDevicePrimaryCtxRetain = [](void **context, int) -> int { return any_handle(context); },
     .cuDevicePrimaryCtxRelease_v2 = [](int) -> int { return success; },
     .cuCtxSetCurrent = [](void *) -> int { return success; },
@@ -119,7 +122,8 @@ const glen_cuda_driver driver = {
     .cuStreamDestroy_v2 = [](void *) -> int { return success; },
     .cuStreamSynchronize = [](void *) -> int { return success; },
     .cuModuleLoadData = [](void **module, const void *image) -> int {
-      return std::strcmp(static_cast<const char *>(image), "host") ? invalid_value : any_handle(module);
+      bool is_ours = std::strcmp(static_cast<const char *>(image), "host") == 0;
+      return is_ours ? any_handle(module) : invalid_value;
     },
     .cuModuleUnload = [](void *) -> int { return success; },
     .cuModuleGetFunction = [](void **function, void *, const char *name) -> int {
@@ -135,7 +139,9 @@ const glen_cuda_nvrtc nvrtc = {
                              const char *const *) -> int { return any_handle(program); },
     .nvrtcDestroyProgram = [](void **) -> int { return success; },
     .nvrtcCompileProgram = [](void *, int, const char *const *) -> int { return success; },
-    .nvrtcGetProgramLogSize = [](void *, unsigned long *bytes) -> int { return *bytes = 1, success; },
+    .nvrtcGetProgramLogSize = [](void *, unsigned long *bytes) -> int {
+      return *bytes = 1, success;
+    },
     .nvrtcGetProgramLog = [](void *, char *log) -> int { return *log = 0, success; },
     .nvrtcGetCUBINSize = [](void *, unsigned long *bytes) -> int { return *bytes = 5, success; },
     .nvrtcGetCUBIN = [](void *, char *code) -> int { return std::strcpy(code, "host"), success; },

@@ -126,12 +126,10 @@ struct CUDABackendTests {
     #expect(defined == Set(Kernel.allCases.map { $0.rawValue[...] }))
   }
 
-  @Test(
-    .enabled(
-      if: (try? CUDALibraries.loadNVRTC()) != nil, "NVRTC is not here; see Scripts/check-kernels"),
-    arguments: ["sm_80", "sm_90"])
-  func kernelsCompileWithoutWarnings(_ architecture: String) throws {
-    let program = try CUDAProgram(for: architecture, nvrtc: try CUDALibraries.loadNVRTC())
+  /// Scripts/check-kernels compiles for more architectures, and without Swift.
+  @Test(.enabled(if: (try? CUDALibraries.loadNVRTC()) != nil, "NVRTC is not in GLEN_CUDA_PATH"))
+  func kernelsCompileWithoutWarnings() throws {
+    let program = try CUDAProgram(for: "sm_90", nvrtc: try CUDALibraries.loadNVRTC())
     #expect(program.log == "")
     #expect(program.image.starts(with: [0x7F] + Array("ELF".utf8)))
   }

@@ -10,9 +10,11 @@ import Testing
 /// One at a time, because the order of a block's threads is one setting.
 @Suite("CUDA's kernels on the processor", .serialized)
 struct KernelTests {
+  private static let backend = Result { try hostBackend() }
+
   @Test(arguments: OperationCase.all)
   func agreesWithTheReference(_ operation: OperationCase) throws {
-    let failures = try operation.failures(on: try hostBackend())
+    let failures = try operation.failures(on: try Self.backend.get())
     #expect(failures == [])
   }
 
@@ -26,6 +28,6 @@ struct KernelTests {
   }
 
   private func bits(_ operation: OperationCase) throws -> [[UInt32]] {
-    try operation.results(on: try hostBackend()).map { $0.values.map(\.bitPattern) }
+    try operation.results(on: try Self.backend.get()).map { $0.values.map(\.bitPattern) }
   }
 }

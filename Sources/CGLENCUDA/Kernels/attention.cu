@@ -15,8 +15,8 @@
 // position i + keys - queries.
 enum glen_mode { GLEN_OUTPUT, GLEN_DQUERIES, GLEN_DKEYS, GLEN_DVALUES };
 
-// ROWS x COLUMNS scores by TY x TX threads; CHUNK columns of the head at a time; up to WIDTH columns
-// of the result, further ones by blocks of their own.
+// ROWS x COLUMNS scores by TY x TX threads; CHUNK columns of the head at a time; up to WIDTH
+// columns of the result, further ones by blocks of their own.
 template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct glen_attend {
   static constexpr int TY = GLEN_THREADS / TX;
   static constexpr int ROW_COUNT = ROWS / TY, COLUMN_COUNT = COLUMNS / TX;
@@ -46,7 +46,9 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
                                  long columns, long stride, long width,
                                  float (&sums)[ROW_COUNT][COLUMN_COUNT]) {
     int tx = glen_thread() % TX, ty = glen_thread() / TX;
+#pragma unroll
     for (int i = 0; i < ROW_COUNT; i++)
+#pragma unroll
       for (int j = 0; j < COLUMN_COUNT; j++) sums[i][j] = 0;
     for (long start = 0; start < width; start += CHUNK) {
       glen_barrier();
@@ -56,9 +58,13 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
 #pragma unroll 4
       for (int c = 0; c < CHUNK; c++) {
         float own[ROW_COUNT], other[COLUMN_COUNT];
+#pragma unroll
         for (int i = 0; i < ROW_COUNT; i++) own[i] = s.left[ty + i * TY][c];
+#pragma unroll
         for (int j = 0; j < COLUMN_COUNT; j++) other[j] = s.right[tx + j * TX][c];
+#pragma unroll
         for (int i = 0; i < ROW_COUNT; i++)
+#pragma unroll
           for (int j = 0; j < COLUMN_COUNT; j++) sums[i][j] += own[i] * other[j];
       }
     }
@@ -113,134 +119,182 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
     }
   }
 
+  // Where the block's tile lies: rows of one head of one sequence.
+  struct place {
+    long head, first_row, rows, all_columns, first_query, shift, stride, query_place, key_place;
+  };
+
+  GLEN_MEMBER static place find(const glen_attention &a) {
+    long sequence = glen_block().x / a.tiles, head = glen_block().y;
+    long first_query = a.query_offsets[sequence], first_key = a.key_offsets[sequence];
+    long queries = a.query_offsets[sequence + 1] - first_query;
+    long keys = a.key_offsets[sequence + 1] - first_key;
+    long first_row = glen_block().x % a.tiles * ROWS;
+    long rows = (BY_KEYS ? keys : queries) - first_row;
+    long stride = a.heads * a.head_width;
+    return {head,
+            first_row,
+            rows < ROWS ? rows : ROWS,
+            BY_KEYS ? queries : keys,
+            first_query,
+            keys - queries,
+            stride,
+            first_query * stride + head * a.head_width,
+            first_key * stride + head * a.head_width};
+  }
+
+  // The bias of each diagonal of the tile. `distance`, of key and query position, is that of the
+  // first pair; one row further on it is one less, one column further on one more; by keys the other
+  // way round.
+  GLEN_MEMBER static void load_bias(const glen_attention &a, shared &s, const place &at,
+                                    long distance) {
+    for (int i = glen_thread(); i < ROWS + COLUMNS - 1; i += GLEN_THREADS) {
+      long d = BY_KEYS ? distance - (i - (ROWS - 1)) : distance + i - (ROWS - 1);
+      s.bias[i] = d < -a.reach || d > a.reach
+                      ? 0
+                      : a.bias[(long)a.buckets[d + a.reach] * a.heads + at.head];
+    }
+    glen_barrier();
+  }
+
+  // What the backward makes of a score and of the gradient of its probability.
+  GLEN_MEMBER static float weigh(const glen_attention &a, const place &at, long query, long key,
+                                 float score, float dprobability) {
+    if (a.causal && key > query + at.shift) return 0;
+    long row = at.head * a.all_queries + at.first_query + query;
+    float p = expf(score - a.log_sums[row]);
+    float factor =
+        a.drops ? glen_dropout_factor(row * a.longest_keys + key, a.rate, a.seed, a.stream) : 1;
+    return MODE == GLEN_DVALUES ? p * factor : p * (dprobability * factor - a.delta[row]);
+  }
+
+  // The weights of the tile of columns from `start`: raw scores for the output, else final.
+  GLEN_MEMBER static void fill_weights(const glen_attention &a, shared &s, const place &at,
+                                       long start, long columns) {
+    int tx = glen_thread() % TX, ty = glen_thread() / TX;
+    float score[ROW_COUNT][COLUMN_COUNT], dscore[ROW_COUNT][COLUMN_COUNT];
+    long row = at.first_row * at.stride, column = start * at.stride;
+    const float *q = a.queries + at.query_place, *k = a.keys + at.key_place;
+    scores(s, BY_KEYS ? k + row : q + row, at.rows, BY_KEYS ? q + column : k + column, columns,
+           at.stride, a.head_width, score);
+    if (MODE == GLEN_DQUERIES || MODE == GLEN_DKEYS) {
+      const float *d = a.doutput + at.query_place, *v = a.values + at.key_place;
+      scores(s, BY_KEYS ? v + row : d + row, at.rows, BY_KEYS ? d + column : v + column, columns,
+             at.stride, a.head_width, dscore);
+    }
+    long ahead = at.first_row + at.shift, ahead_by_keys = at.first_row - at.shift;
+    if (a.bias) load_bias(a, s, at, BY_KEYS ? ahead_by_keys - start : start - ahead);
+#pragma unroll
+    for (int i = 0; i < ROW_COUNT; i++) {
+#pragma unroll
+      for (int j = 0; j < COLUMN_COUNT; j++) {
+        int r = ty + i * TY, c = tx + j * TX;
+        float value = score[i][j] + (a.bias ? s.bias[c - r + ROWS - 1] : 0);
+        if (MODE != GLEN_OUTPUT) {
+          long query = BY_KEYS ? start + c : at.first_row + r;
+          long key = BY_KEYS ? at.first_row + r : start + c;
+          bool is_there = r < at.rows && c < columns;
+          float d = MODE == GLEN_DVALUES ? 0 : dscore[i][j];
+          value = is_there ? weigh(a, at, query, key, value, d) : 0;
+        }
+        s.weights[r][c] = value;
+      }
+    }
+    glen_barrier();
+  }
+
+  // Adds the weights times the rows of `mixed` to the result.
+  GLEN_MEMBER static void mix(shared &s, const float *mixed, long columns, long stride,
+                              long first_column, long width,
+                              float (&result)[ROW_COUNT][CHUNK_COUNT * PART]) {
+    int tx = glen_thread() % TX, ty = glen_thread() / TX;
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNK_COUNT; chunk++) {
+      long column = first_column + chunk * CHUNK;
+      if (column >= width) continue;
+      load(s.right, COLUMNS, mixed, stride, columns, column, width);
+      glen_barrier();
+#pragma unroll 4
+      for (int j = 0; j < COLUMNS; j++) {
+        float weight[ROW_COUNT];
+#pragma unroll
+        for (int i = 0; i < ROW_COUNT; i++) weight[i] = s.weights[ty + i * TY][j];
+        for (int c = 0; c < PART; c++) {
+          float value = s.right[j][tx + c * TX];
+#pragma unroll
+          for (int i = 0; i < ROW_COUNT; i++) result[i][chunk * PART + c] += weight[i] * value;
+        }
+      }
+      glen_barrier();
+    }
+  }
+
+  // Leaves 1 / sum in each row's factor, and writes the logarithm of the sum.
+  GLEN_MEMBER static void finish_sums(const glen_attention &a, shared &s, const place &at,
+                                      float max, float sum) {
+    int row = glen_thread() / SHARE;
+    if (glen_thread() % SHARE == 0) {
+      s.factor[row] = sum == 0 ? 0 : 1 / sum;
+      if (row < at.rows && glen_block().z == 0)
+        a.log_sums[at.head * a.all_queries + at.first_query + at.first_row + row] =
+            max + logf(sum);
+    }
+    glen_barrier();
+  }
+
   GLEN_MEMBER static void run(const glen_attention &a) {
     GLEN_SHARED shared s;
     int tx = glen_thread() % TX, ty = glen_thread() / TX;
-    long sequence = glen_block().x / a.tiles, head = glen_block().y;
-    long first_row = glen_block().x % a.tiles * ROWS, result_column = (long)glen_block().z * WIDTH;
-    long first_query = a.query_offsets[sequence], first_key = a.key_offsets[sequence];
-    long queries = a.query_offsets[sequence + 1] - first_query;
-    long keys = a.key_offsets[sequence + 1] - first_key, shift = keys - queries;
-    long all_rows = BY_KEYS ? keys : queries, all_columns = BY_KEYS ? queries : keys;
-    if (first_row >= all_rows) return;
-    long rows = all_rows - first_row < ROWS ? all_rows - first_row : ROWS;
-    long stride = a.heads * a.head_width, width = a.head_width;
-    long query_place = first_query * stride + head * width;
-    long key_place = first_key * stride + head * width;
-    const float *left = BY_KEYS ? a.keys + key_place : a.queries + query_place;
-    const float *right = BY_KEYS ? a.queries + query_place : a.keys + key_place;
-    const float *dleft = BY_KEYS ? a.values + key_place : a.doutput + query_place;
-    const float *dright = BY_KEYS ? a.doutput + query_place : a.values + key_place;
-    const float *mixed = MODE == GLEN_OUTPUT     ? a.values + key_place
-                         : MODE == GLEN_DQUERIES ? a.keys + key_place
-                         : MODE == GLEN_DKEYS    ? a.queries + query_place
-                                                 : a.doutput + query_place;
-    const float *log_sums = a.log_sums + head * a.all_queries + first_query;
+    place at = find(a);
+    if (at.rows <= 0) return;
+    long width = a.head_width, first_column = (long)glen_block().z * WIDTH;
+    const float *mixed = MODE == GLEN_OUTPUT     ? a.values + at.key_place
+                         : MODE == GLEN_DQUERIES ? a.keys + at.key_place
+                         : MODE == GLEN_DKEYS    ? a.queries + at.query_place
+                                                 : a.doutput + at.query_place;
     float result[ROW_COUNT][CHUNK_COUNT * PART];
+#pragma unroll
     for (int i = 0; i < ROW_COUNT; i++)
 #pragma unroll
       for (int c = 0; c < CHUNK_COUNT * PART; c++) result[i][c] = 0;
     float max = -GLEN_INFINITY, sum = 0;
 
     // What no row of the tile sees is not visited.
-    long start = 0, end = all_columns;
-    if (a.causal && BY_KEYS && first_row - shift > 0)
-      start = (first_row - shift) / COLUMNS * COLUMNS;
-    if (a.causal && !BY_KEYS && first_row + rows + shift < end) end = first_row + rows + shift;
+    long start = 0, end = at.all_columns;
+    if (a.causal && BY_KEYS && at.first_row - at.shift > 0)
+      start = (at.first_row - at.shift) / COLUMNS * COLUMNS;
+    if (a.causal && !BY_KEYS && at.first_row + at.rows + at.shift < end)
+      end = at.first_row + at.rows + at.shift;
     for (; start < end; start += COLUMNS) {
-      long columns = all_columns - start < COLUMNS ? all_columns - start : COLUMNS;
-      float score[ROW_COUNT][COLUMN_COUNT], dscore[ROW_COUNT][COLUMN_COUNT];
-      scores(s, left + first_row * stride, rows, right + start * stride, columns, stride, width,
-             score);
-      if (MODE == GLEN_DQUERIES || MODE == GLEN_DKEYS)
-        scores(s, dleft + first_row * stride, rows, dright + start * stride, columns, stride, width,
-               dscore);
-      // The distance of key and query position of the tile's first pair; one row further on it is
-      // one less, one column further on one more, or the other way round by keys.
-      long distance = BY_KEYS ? first_row - (start + shift) : start - (first_row + shift);
-      if (a.bias) {
-        for (int i = glen_thread(); i < ROWS + COLUMNS - 1; i += GLEN_THREADS) {
-          long d = BY_KEYS ? distance - (i - (ROWS - 1)) : distance + i - (ROWS - 1);
-          s.bias[i] = d < -a.reach || d > a.reach
-                          ? 0
-                          : a.bias[(long)a.buckets[d + a.reach] * a.heads + head];
-        }
-        glen_barrier();
-      }
-      for (int i = 0; i < ROW_COUNT; i++) {
-        for (int j = 0; j < COLUMN_COUNT; j++) {
-          int row = ty + i * TY, column = tx + j * TX;
-          float value = score[i][j] + (a.bias ? s.bias[column - row + ROWS - 1] : 0);
-          if (MODE != GLEN_OUTPUT) {
-            long query = BY_KEYS ? start + column : first_row + row;
-            long key = BY_KEYS ? first_row + row : start + column;
-            bool is_seen = row < rows && column < columns && (!a.causal || key <= query + shift);
-            float factor = 1;
-            if (is_seen && a.drops)
-              factor = glen_dropout_factor(
-                  (head * a.all_queries + first_query + query) * a.longest_keys + key, a.rate,
-                  a.seed, a.stream);
-            float p = is_seen ? expf(value - log_sums[query]) : 0;
-            if (MODE == GLEN_DVALUES) value = p * factor;
-            else if (is_seen)
-              value = p * (dscore[i][j] * factor -
-                           a.delta[head * a.all_queries + first_query + query]);
-            else value = 0;
-          }
-          s.weights[row][column] = value;
-        }
-      }
-      glen_barrier();
+      long columns = at.all_columns - start < COLUMNS ? at.all_columns - start : COLUMNS;
+      fill_weights(a, s, at, start, columns);
       if (MODE == GLEN_OUTPUT) {
-        unsigned long long element =
-            (head * a.all_queries + first_query + first_row) * a.longest_keys + start;
-        soften(a, s, first_row + shift + 1 - start, columns, element, max, sum);
+        long first_row = at.head * a.all_queries + at.first_query + at.first_row;
+        soften(a, s, at.first_row + at.shift + 1 - start, columns,
+               first_row * a.longest_keys + start, max, sum);
         glen_barrier();
+#pragma unroll
         for (int i = 0; i < ROW_COUNT; i++)
 #pragma unroll
           for (int c = 0; c < CHUNK_COUNT * PART; c++) result[i][c] *= s.factor[ty + i * TY];
       }
       if (MODE == GLEN_DQUERIES && a.distances && glen_block().z == 0)
-        add_distances(a, s, distance);
+        add_distances(a, s, start - (at.first_row + at.shift));
+      mix(s, mixed + start * at.stride, columns, at.stride, first_column, width, result);
+    }
 
+    if (MODE == GLEN_OUTPUT) finish_sums(a, s, at, max, sum);
+    float *to = a.result + (BY_KEYS ? at.key_place : at.query_place) + at.first_row * at.stride;
 #pragma unroll
-      for (int chunk = 0; chunk < CHUNK_COUNT; chunk++) {
-        long column = result_column + chunk * CHUNK;
-        if (column >= width) continue;
-        load(s.right, COLUMNS, mixed + start * stride, stride, columns, column, width);
-        glen_barrier();
-#pragma unroll 4
-        for (int j = 0; j < COLUMNS; j++) {
-          float weight[ROW_COUNT];
-          for (int i = 0; i < ROW_COUNT; i++) weight[i] = s.weights[ty + i * TY][j];
-          for (int c = 0; c < PART; c++) {
-            float value = s.right[j][tx + c * TX];
-            for (int i = 0; i < ROW_COUNT; i++) result[i][chunk * PART + c] += weight[i] * value;
-          }
-        }
-        glen_barrier();
-      }
-    }
-
-    if (MODE == GLEN_OUTPUT) {
-      int row = glen_thread() / SHARE;
-      if (glen_thread() % SHARE == 0) {
-        s.factor[row] = sum == 0 ? 0 : 1 / sum;
-        if (row < rows && glen_block().z == 0)
-          a.log_sums[head * a.all_queries + first_query + first_row + row] = max + logf(sum);
-      }
-      glen_barrier();
-    }
-    float *to = a.result + (BY_KEYS ? key_place : query_place);
     for (int i = 0; i < ROW_COUNT; i++) {
       int row = ty + i * TY;
-      if (row >= rows) continue;
+      if (row >= at.rows) continue;
       float factor = MODE == GLEN_OUTPUT ? s.factor[row] : 1;
 #pragma unroll
       for (int c = 0; c < CHUNK_COUNT * PART; c++) {
-        long column = result_column + c / PART * CHUNK + tx + c % PART * TX;
+        long column = first_column + c / PART * CHUNK + tx + c % PART * TX;
         if (column < width)
-          glen_store(to + (first_row + row) * stride + column, factor * result[i][c], a.accumulates);
+          glen_store(to + row * at.stride + column, factor * result[i][c], a.accumulates);
       }
     }
   }
@@ -288,7 +342,8 @@ GLEN_KERNEL(glen_attention_dbias, const float *sums, const int *buckets, long di
   long head = glen_block().x;
   for (long own = glen_thread(); own < distances; own += glen_threads()) {
     bool is_first = true;
-    for (long other = 0; other < own; other++) is_first = is_first && buckets[other] != buckets[own];
+    for (long other = 0; other < own; other++)
+      is_first = is_first && buckets[other] != buckets[own];
     if (!is_first) continue;
     float sum = 0;
     for (long other = own; other < distances; other++)

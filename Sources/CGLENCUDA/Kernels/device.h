@@ -1,7 +1,7 @@
-// What a kernel may use of the machine: indices, shared memory, a barrier, and the exchange within a
-// warp. NVRTC takes the first half; the tests compile the same kernels as C++ with the second, whose
-// file runs them on the processor. Nothing beyond this may be used, or the kernels could be tested
-// on a device alone.
+// What a kernel may use of the machine: indices, shared memory, a barrier, and the exchange within
+// a warp. NVRTC takes the first half; the tests compile the same kernels as C++ with the second,
+// whose file runs them on the processor. Nothing beyond this may be used, or the kernels could be
+// tested on a device alone.
 #ifndef GLEN_DEVICE_H
 #define GLEN_DEVICE_H
 
@@ -29,7 +29,7 @@ GLEN_DEVICE glen_place glen_blocks() { return {(int)gridDim.x, (int)gridDim.y, (
 GLEN_DEVICE void glen_barrier() { __syncthreads(); }
 // Whether any thread of the block says yes; a barrier too.
 GLEN_DEVICE bool glen_any(bool mine) { return __syncthreads_or(mine); }
-// The value of the thread whose number differs in the bits of `lanes`; all threads of the block call.
+// The value of the thread whose number differs in the bits of `lanes`; all threads of a block call.
 template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes) {
   return __shfl_xor_sync(0xffffffffu, mine, lanes);
 }
@@ -39,7 +39,7 @@ template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes)
 #endif
 
 // Sums and maxima over a block whose size is a multiple of 32. All threads call and all get the
-// result; the order is fixed, so the same call gives the same bits. `parts` is shared memory for one
+// result; the order is fixed, so the same call gives the same bits. `parts` is shared memory for a
 // value of each warp.
 template <typename Value, typename Combine>
 GLEN_DEVICE Value glen_reduce(Value mine, Value *parts, Combine combine) {

@@ -49,7 +49,8 @@ GLEN_KERNEL(glen_dropout, const float *x, float *y, long count, float rate,
     glen_words words = glen_philox(block, seed, stream);
     for (int word = 0; word < 4; word++) {
       long i = 4 * block + word;
-      if (i < count) glen_store(y + i, words.word[word] >= threshold ? x[i] * keep : 0, accumulates);
+      if (i >= count) continue;
+      glen_store(y + i, words.word[word] >= threshold ? x[i] * keep : 0, accumulates);
     }
   }
 }

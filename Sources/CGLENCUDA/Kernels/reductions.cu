@@ -1,7 +1,7 @@
 #include "device.h"
 
-// Sums in double, in an order that the extents alone decide: each block makes one part, and one block
-// adds the parts.
+// Sums in double, in an order that the extents alone decide: each block makes one part, and one
+// block adds the parts.
 
 GLEN_KERNEL(glen_sum_parts, const float *x, long count, int squares, double *parts) {
   double sum = 0;

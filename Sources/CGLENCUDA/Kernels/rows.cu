@@ -12,7 +12,8 @@ GLEN_KERNEL(glen_copy_rows, const float *x, long x_stride, float *y, long y_stri
 // y = factor y, where a factor of 0 does not read.
 GLEN_KERNEL(glen_rescale_rows, float *y, long stride, long width, float factor) {
   float *row = y + glen_block().x * stride;
-  for (long i = glen_first(); i < width; i += glen_step()) row[i] = factor == 0 ? 0 : factor * row[i];
+  for (long i = glen_first(); i < width; i += glen_step())
+    row[i] = factor == 0 ? 0 : factor * row[i];
 }
 
 GLEN_KERNEL(glen_add_mask, const float *mask, float *x, long width) {
@@ -37,8 +38,8 @@ GLEN_KERNEL(glen_row_dot, const float *a, const float *b, float *out, long width
 }
 
 // y = x inverse weight, inverse = 1 / sqrt(mean(x^2) + epsilon).
-GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float *inverse, long width,
-            float epsilon) {
+GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float *inverse,
+            long width, float epsilon) {
   long first = glen_block().x * width;
   float sum = 0;
   for (long i = glen_thread(); i < width; i += glen_threads()) sum += x[first + i] * x[first + i];
@@ -57,7 +58,8 @@ GLEN_KERNEL(glen_rms_norm_backward, const float *x, const float *weight, const f
     sum += dy[first + i] * weight[i] * x[first + i];
   float common = glen_sum(sum) / (float)width * inv * inv * inv;
   for (long i = glen_thread(); i < width; i += glen_threads())
-    glen_store(dx + first + i, inv * dy[first + i] * weight[i] - x[first + i] * common, accumulates);
+    glen_store(dx + first + i, inv * dy[first + i] * weight[i] - x[first + i] * common,
+               accumulates);
 }
 
 // The weight's gradient, sum of dy x inverse, over the rows of part x and the columns of block y;
@@ -68,7 +70,8 @@ GLEN_KERNEL(glen_rms_norm_weight_parts, const float *x, const float *inverse, co
   long last = rows * (part + 1) / glen_blocks().x;
   for (long i = glen_first(); i < width; i += glen_step()) {
     float sum = 0;
-    for (long row = first; row < last; row++) sum += dy[row * width + i] * x[row * width + i] * inverse[row];
+    for (long row = first; row < last; row++)
+      sum += dy[row * width + i] * x[row * width + i] * inverse[row];
     parts[part * width + i] = sum;
   }
 }

@@ -1,14 +1,14 @@
 #include "device.h"
 
-// One block a row. A row is read once for its maximum and its sum of exponentials together, and once
-// to write the result.
+// One block a row. A row is read once for its maximum and its sum of exponentials together, and
+// once to write the result.
 
 struct glen_softmax_parts {
   float max, sum;
 };
 
-// The greatest x + mask, and the sum of exp(scale (x + mask - greatest)). What is not a number makes
-// the sum none; a row of nothing but -infinity has the sum 0.
+// The greatest x + mask, and the sum of exp(scale (x + mask - greatest)). What is not a number
+// makes the sum none; a row of nothing but -infinity has the sum 0.
 GLEN_DEVICE glen_softmax_parts glen_softmax_row(const float *x, const float *mask, float scale,
                                                 long width) {
   float max = -GLEN_INFINITY, sum = 0;

@@ -98,8 +98,8 @@ const glen_cuda_driver *_Nullable glen_cuda_load_driver(const char *_Nullable *_
 const glen_cuda_nvrtc *_Nullable glen_cuda_load_nvrtc(const char *_Nullable *_Nonnull tried);
 const glen_cuda_blas *_Nullable glen_cuda_load_blas(const char *_Nullable *_Nonnull tried);
 
-// The kernels' sources, which end with a zero byte: the files that `all.cu` includes, and itself. None
-// where the compiler knows no `#embed`.
+// The kernels' sources, which end with a zero byte: the files that `all.cu` includes, and itself.
+// None where the compiler knows no `#embed`.
 typedef struct glen_cuda_source {
   const char *name, *text;
 } glen_cuda_source;
