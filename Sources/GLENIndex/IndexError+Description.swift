@@ -23,6 +23,11 @@ extension IndexError: CustomStringConvertible {
     case .unsupportedVersion(let path, let found, let supported):
       return "open index: \(path) has another format version; expected \(supported), got \(found); "
         + "build the index again with this release, or read it with the release that wrote it"
+    case .fileSystem(_, let path, let code)
+    where code == ENOENT && path.hasSuffix("/" + IndexManifest.fileName):
+      return
+        "open index: there is none; expected \(path), got no such file; check the path, or make "
+        + "an index there first (`glen index`, or Retriever.save)"
     case .fileSystem(let operation, let path, let code):
       return "\(operation): \(path): expected success, got \"\(Self.text(ofCode: code))\" "
         + "(errno \(code)); check the path, its permissions, and the space left on the disk"

@@ -53,7 +53,9 @@ struct Evaluate: ParsableCommand {
     }
     if depth < 1 { throw ValidationError("--depth must be at least 1") }
     if let beam, beam < 1 { throw ValidationError("--beam must be at least 1") }
-    if let shuffles, shuffles < 1 { throw ValidationError("--shuffles must be at least 1") }
+    if let shuffles, !(1...1_000_000).contains(shuffles) {
+      throw ValidationError("--shuffles must be 1 to 1000000")
+    }
     if let weight, !(0...1).contains(weight) {
       throw ValidationError("--weight must be from 0 to 1")
     }

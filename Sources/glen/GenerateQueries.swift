@@ -32,6 +32,9 @@ struct GenerateQueries: ParsableCommand {
     for (name, value) in positive where value < 1 {
       throw ValidationError("--\(name) must be at least 1")
     }
+    if perDocument > 1000 || batch > 4096 {
+      throw ValidationError("--per-document must be at most 1000, and --batch at most 4096")
+    }
     if maximumLength > 4096 { throw ValidationError("--maximum-length must be at most 4096") }
     guard temperature > 0, temperature.isFinite else {
       throw ValidationError("--temperature must be above 0")

@@ -21,6 +21,10 @@ struct Index: ParsableCommand {
   var weights = WeightFormat.float32
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
+  func validate() throws {
+    if out.isEmpty { throw ValidationError("--out must name a folder") }
+  }
+
   func run() throws {
     let documents = try data.documents()
     let folder = try ModelFolder(

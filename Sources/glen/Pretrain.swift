@@ -25,6 +25,7 @@ struct Pretrain: ParsableCommand {
   @Flag(help: "Go on from the checkpoint in --out.") var resume = false
 
   func validate() throws {
+    if out.isEmpty { throw ValidationError("--out must name a folder") }
     if T5Configuration(preset: size) == nil {
       throw ValidationError(
         "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")

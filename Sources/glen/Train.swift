@@ -34,6 +34,7 @@ struct Train: ParsableCommand {
   @Flag(help: "Go on from the checkpoint in --out.") var resume = false
 
   func validate() throws {
+    if out.isEmpty { throw ValidationError("--out must name a folder") }
     if initial != nil && size != nil { throw ValidationError("give --init or --size, not both") }
     if let size, T5Configuration(preset: size) == nil {
       throw ValidationError(

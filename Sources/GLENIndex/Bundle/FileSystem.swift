@@ -59,6 +59,13 @@ enum FileSystem {
     return bytes
   }
 
+  /// The length of a file in bytes.
+  static func length(of path: String) throws(IndexError) -> Int {
+    let descriptor = try openForReading(path)
+    defer { close(descriptor) }
+    return try length(ofDescriptor: descriptor, path: path)
+  }
+
   /// Writes a new file and brings it to the disk; a file that fails half-way is removed.
   static func write(_ bytes: UnsafeRawBufferPointer, toNew path: String) throws(IndexError) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)

@@ -141,6 +141,7 @@ extension Retriever {
         for name in names.small + names.weights {
           try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
         }
+        try ModelChecksums.write(names.small + names.weights, in: target.path)
       }
       _ = try IndexFolder.commit(snapshot, in: url.path, madeFolders: madeFolders)
     } catch {

@@ -102,6 +102,24 @@ extension Retriever {
     }
   }
 
+  /// Checks everything in an index folder, with the checksums of all files, its model's among them.
+  ///
+  /// - Throws: `IndexError` that names the first file that is missing or damaged; what opening a model
+  ///   throws.
+  /// - Complexity: O(size of the folder).
+  public static func verify(_ url: URL) throws {
+    try IndexFolder.verify(url)
+    let manifest = try IndexFolder.readManifest(in: url.path)
+    try ModelChecksums.verify(
+      in: modelURL(in: url, fingerprint: manifest.modelFingerprint).path)
+    if let model = try Retriever(opening: url).model,
+      let name = try model.generator.model.nameOfNonFiniteParameter()
+    {
+      throw IndexError.damagedFile(
+        path: model.url.path, problem: "the weight \(name) is not a number everywhere")
+    }
+  }
+
   static func modelURL(in index: URL, fingerprint: String) -> URL {
     index.appendingPathComponent("model-" + fingerprint)
   }

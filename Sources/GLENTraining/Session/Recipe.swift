@@ -237,6 +237,12 @@ extension Recipe {
       throw .recipe(
         path: assignment, reason: "is no assignment; expected key=value, as in identifierLength=7")
     }
+    guard parts[0] != "preset", parts[0] != "about" else {
+      throw .recipe(
+        path: assignment,
+        reason: "a preset would undo what was set before it; name it in the recipe's file, or use "
+          + "--preset")
+    }
     let literal = try? JSONDecoder().decode(JSONValue.self, from: Data(parts[1].utf8))
     var change = literal ?? .string(String(parts[1]))
     for key in parts[0].split(separator: ".", omittingEmptySubsequences: false).reversed() {

@@ -192,4 +192,34 @@ import Testing
         try Indexer(model: retriever.toyModel).index([document]).snapshot.livingCount == 1)
     }
   }
+
+  @Test("Verifying finds a changed bit in any file of the model, and a missing list")
+  func damagedModel() throws {
+    try withTemporaryFolder { folder in
+      let url = folder.appendingPathComponent("index")
+      try ToyModel.retriever(in: folder).save(to: url)
+      try Retriever.verify(url)
+      let fingerprint = try IndexFolder.open(url).modelFingerprint
+      let model = Retriever.modelURL(in: url, fingerprint: fingerprint)
+      var generator = SeededGenerator(seed: 11)
+      let names = [
+        "config.json", "glen.json", "spiece.model", "model.safetensors", "checksums.txt",
+      ]
+      for name in names {
+        let file = model.appendingPathComponent(name)
+        let whole = try Data(contentsOf: file)
+        for _ in 0..<12 {
+          var changed = whole
+          changed[Int.random(in: 0..<whole.count, using: &generator)] ^=
+            1 << UInt8.random(in: 0..<8, using: &generator)
+          try changed.write(to: file)
+          #expect(throws: (any Error).self, "\(name)") { try Retriever.verify(url) }
+        }
+        try whole.write(to: file)
+        try Retriever.verify(url)
+      }
+      try FileManager.default.removeItem(at: model.appendingPathComponent("checksums.txt"))
+      #expect(throws: IndexError.self) { try Retriever.verify(url) }
+    }
+  }
 }

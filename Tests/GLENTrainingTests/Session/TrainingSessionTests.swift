@@ -48,9 +48,9 @@ import Testing
     other.recipe.vocabularySize = 110
     _ = try other.run(dataset, to: second.url)
     let name = "spiece.model"
-    try Data(contentsOf: first.url.appendingPathComponent(name)).write(
-      to: second.url.appendingPathComponent(name))
-    let error = #expect(throws: IndexError.self) { try ModelFolder(opening: second.url) }
+    try Data(contentsOf: second.url.appendingPathComponent(name)).write(
+      to: first.url.appendingPathComponent(name))
+    let error = #expect(throws: IndexError.self) { try ModelFolder(opening: first.url) }
     #expect(error?.description.contains("not the vocabulary that the weights") == true)
   }
 
