@@ -82,6 +82,11 @@ let package = Package(
       name: "index-texts", dependencies: ["GLENIndex"], path: "Examples/IndexTexts",
       swiftSettings: settings),
 
+    // Benchmarks; not products either.
+    .executableTarget(
+      name: "search-benchmark", dependencies: ["GLENIndex"], path: "Benchmarks/search",
+      exclude: ["peers.py", "requirements.txt", "run"], swiftSettings: settings),
+
     // Tests.
     .testTarget(
       name: "GLENTensorTests", dependencies: ["CGLENKernels", "GLENTensor", "GLENTestSupport"],

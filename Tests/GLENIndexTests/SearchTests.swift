@@ -39,12 +39,58 @@ import Testing
   }
 
   @Test(arguments: [1, 2, 3, 15, 16, 17, 64, 699, 700, 10_000])
-  func blockSizeChangesNothing(blockSize: Int) throws {
+  func neitherBlocksNorThreadsChangeAnything(blockSize: Int) throws {
     for scenario in Scenario.allCases {
       let made = try SearchCase(scenario, documents: 700, length: 3, vocabulary: 9, seed: 77)
-      let expected = try ExactSearch(table: made.table).rank(made.scores, limit: 60)
-      let search = ExactSearch(IdentifierTables(made.table), blockSize: blockSize)
-      #expect(try search.rank(made.scores, limit: 60) == expected)
+      let some = DocumentSet((0..<700).filter { $0 % 3 == 1 }, capacity: 700)
+      let (all, filtered) = (made.bruteForce(), made.bruteForce { some.contains($0) })
+      for (threads, rows) in [(1, 1), (2, 1), (3, 100), (64, 1)] {
+        let search = ExactSearch(
+          IdentifierTables(made.table), threadCount: threads, blockSize: blockSize,
+          rowsPerThread: rows)
+        for limit in [1, 60, 1000] {
+          #expect(try search.rank(made.scores, limit: limit) == Array(all.prefix(limit)))
+          #expect(
+            try search.rank(made.scores, limit: limit, isAllowed: some)
+              == Array(filtered.prefix(limit)))
+        }
+      }
+    }
+  }
+
+  @Test func threadsAgreeAcrossSegmentsWithDeletions() throws {
+    let made = try [3, 4].map {
+      try SearchCase(.ties, documents: 300, length: 3, vocabulary: 3, seed: $0)
+    }
+    let tables = try IdentifierTables(
+      made.map { ($0.table, DocumentSet([5, 6, 7, 200], capacity: 300)) }, identifierLength: 3,
+      vocabularySize: 3)
+    for limit in [1, 20, 150, 600] {
+      let expected = try ExactSearch(tables).rank(made[0].scores, limit: limit)
+      let search = ExactSearch(tables, threadCount: 3, blockSize: 2, rowsPerThread: 1)
+      #expect(try search.rank(made[0].scores, limit: limit) == expected)
+    }
+  }
+
+  @Test func codesOfThirtyTwoBitsAreScannedOnThreadsToo() throws {
+    // More distinct tokens at a step than 16 bits can number.
+    let made = try SearchCase(.random, documents: 120_000, length: 2, vocabulary: 400_000, seed: 2)
+    #expect(made.table.layout.codeWidth == 4)
+    let expected = Array(made.bruteForce().prefix(50))
+    for threads in [1, 2] {
+      let search = ExactSearch(
+        IdentifierTables(made.table), threadCount: threads, blockSize: 1000, rowsPerThread: 1)
+      #expect(try search.rank(made.scores, limit: 50) == expected)
+    }
+  }
+
+  @Test func documentsAreFoundFromAnyEarlierRow() throws {
+    let made = try SearchCase(.ties, documents: 100, length: 3, vocabulary: 3, seed: 1)
+    for document in 0..<100 {
+      let row = made.table.identifier(ofDocument: document)
+      for earlier in 0...row {
+        #expect(made.table.identifier(ofDocument: document, from: earlier) == row)
+      }
     }
   }
 

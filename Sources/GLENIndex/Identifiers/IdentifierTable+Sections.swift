@@ -1,5 +1,5 @@
 /// What a column holds: 16-bit codes where they suffice, otherwise 32-bit ones.
-typealias IdentifierCode = FixedWidthInteger & UnsignedInteger & BitwiseCopyable
+typealias IdentifierCode = FixedWidthInteger & UnsignedInteger & BitwiseCopyable & Sendable
 
 /// The sections as typed memory. The pointers are good for as long as `memory` lives; whoever keeps
 /// one across a call holds on to the table with `withExtendedLifetime`.
@@ -54,6 +54,20 @@ extension IdentifierTable {
     let offsets = bucketOffsets
     let lower = min(Int(offsets[rows.lowerBound]), documentCount)
     return lower..<min(max(Int(offsets[rows.upperBound]), lower), documentCount)
+  }
+
+  /// The row of a document's identifier, which is not before `row`.
+  ///
+  /// Steps twice as long each time, then a bisection of the last one: a few looks at near memory.
+  func identifier(ofDocument document: Int, from row: Int) -> Int {
+    let offsets = bucketOffsets
+    var (lower, length) = (row, 1)
+    while lower + length < identifierCount, Int(offsets[lower + length]) <= document {
+      lower += length
+      length *= 2
+    }
+    let rest = lower + 1..<max(min(lower + length, identifierCount), lower + 1)
+    return Bisection.firstIndex(in: rest) { Int(offsets[$0]) > document } - 1
   }
 
   /// One of all the weights, n after n.

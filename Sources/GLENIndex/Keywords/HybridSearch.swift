@@ -4,11 +4,15 @@ public struct HybridSearch: Sendable {
   public let tables: IdentifierTables
   /// The documents' pieces, with the same numbers.
   public let keywords: KeywordSearch
+  /// The most threads that search the identifiers.
+  public let threadCount: Int
 
   /// A search over both.
   ///
   /// - Throws: ``IndexError/invalidDocuments(_:)`` if they do not hold equally many documents.
-  public init(_ tables: IdentifierTables, keywords: KeywordSearch) throws(IndexError) {
+  public init(
+    _ tables: IdentifierTables, keywords: KeywordSearch, threadCount: Int = 1
+  ) throws(IndexError) {
     guard tables.documentCount == keywords.documentCount else {
       throw .invalidDocuments(
         "search identifiers and keywords: they are not of the same documents; expected keywords of "
@@ -16,6 +20,7 @@ public struct HybridSearch: Sendable {
     }
     self.tables = tables
     self.keywords = keywords
+    self.threadCount = threadCount
   }
 
   /// The best documents of either search, with both scores of each.
@@ -33,7 +38,7 @@ public struct HybridSearch: Sendable {
   public func candidates(
     _ scores: QueryScores, pieces: [Int32], depth: Int = 100, isAllowed: DocumentSet? = nil
   ) throws(IndexError) -> HybridCandidates {
-    let search = ExactSearch(tables)
+    let search = ExactSearch(tables, threadCount: threadCount)
     let keywordScores = keywords.scores(of: pieces)
     return try HybridCandidates(
       ranked: try search.rank(scores, limit: depth, isAllowed: isAllowed),

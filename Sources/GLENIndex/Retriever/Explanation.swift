@@ -85,7 +85,8 @@ extension Retriever {
       throw IndexError.invalidSearch(
         "explain: the document \"\(id)\" cannot be ranked; expected one that the index still has")
     }
-    let probabilities = try CorpusProbabilities(scores, snapshot.tables)
+    let probabilities = try CorpusProbabilities(
+      scores, snapshot.tables, threadCount: batcher.threadCount)
     func hit(_ ranked: RankedDocument) -> SearchHit {
       self.hit(ranked, probability: probabilities.probability(ofDocument: ranked.document))
     }

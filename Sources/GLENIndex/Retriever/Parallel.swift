@@ -15,16 +15,17 @@ enum Parallel {
   /// What `body` makes of every number below `count`, in order.
   ///
   /// - Throws: The error of the lowest number that has one.
-  static func map<Value: Sendable>(
-    _ count: Int, threads: Int, _ body: @Sendable (Int) throws -> Value
-  ) throws -> [Value] {
-    guard count > 1, threads > 1 else { return try (0..<count).map(body) }
-    let results = Mutex([Result<Value, any Error>?](repeating: nil, count: count))
+  static func map<Value: Sendable, Failure: Error>(
+    _ count: Int, threads: Int, _ body: @Sendable (Int) throws(Failure) -> Value
+  ) throws(Failure) -> [Value] {
+    let results = Mutex([Result<Value, Failure>?](repeating: nil, count: count))
     forEach(count, threads: threads) { index in
-      let result = Result { try body(index) }
+      let result = Result { () throws(Failure) in try body(index) }
       results.withLock { $0[index] = result }
     }
-    return try results.withLock { $0 }.compactMap { try $0?.get() }
+    var values: [Value] = []
+    for case let result? in results.withLock({ $0 }) { values.append(try result.get()) }
+    return values
   }
 
   /// Runs `body` on a thread outside the pool of Swift's tasks, which it would block.

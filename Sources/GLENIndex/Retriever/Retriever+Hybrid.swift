@@ -13,7 +13,9 @@ extension Retriever {
         "search with keywords: the index keeps none; expected keywords in every segment, got "
           + "segments without; index the corpus with keywords, or search without them")
     }
-    return try HybridSearch(snapshot.tables, keywords: keywords).candidates(
+    return try HybridSearch(
+      snapshot.tables, keywords: keywords, threadCount: batcher.threadCount
+    ).candidates(
       scores, pieces: self.keywords(of: question), depth: max(limit, 100), isAllowed: isAllowed
     ).fused(hybrid, limit: limit)
   }

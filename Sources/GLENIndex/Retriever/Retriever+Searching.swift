@@ -104,7 +104,8 @@ extension Retriever {
       return ranked.map { hit($0) }
     }
     guard let best = ranked.first else { return [] }
-    let probabilities = try CorpusProbabilities(scores, snapshot.tables)
+    let probabilities = try CorpusProbabilities(
+      scores, snapshot.tables, threadCount: batcher.threadCount)
     guard probabilities.probability(ofDocument: best.document) >= options.minimumProbability else {
       return []
     }
@@ -122,7 +123,7 @@ extension Retriever {
     let allowed = try allowedDocuments(filter)
     return switch mode {
     case .exact:
-      try ExactSearch(snapshot.tables).rank(
+      try ExactSearch(snapshot.tables, threadCount: batcher.threadCount).rank(
         scores, limit: limit, collisions: collisions, isAllowed: allowed)
     case .beam(let width):
       try BeamSearch(snapshot.tables, width: width).rank(

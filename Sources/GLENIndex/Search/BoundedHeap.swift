@@ -1,5 +1,5 @@
 /// Keeps the largest elements of a stream, as many as its capacity.
-struct BoundedHeap<Element: Comparable> {
+struct BoundedHeap<Element: Comparable & Sendable>: Sendable {
   let capacity: Int
 
   /// A binary heap with the smallest kept element at the root.

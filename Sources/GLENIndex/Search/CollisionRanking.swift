@@ -4,9 +4,9 @@
 /// number. So the best `limit` of them are one definite list, whatever order they come in, and no
 /// more than `limit` are ever held. Documents with one identifier need not come together: those of
 /// other tables have the same score, and the order does the rest.
-struct CollisionRanking {
+struct CollisionRanking: Sendable {
   /// A document with its sort keys: score in the high half of `keys`, what breaks ties in the low.
-  private struct Candidate: Comparable {
+  private struct Candidate: Comparable, Sendable {
     var keys: UInt64
     var document: UInt32
 
@@ -47,11 +47,14 @@ struct CollisionRanking {
   mutating func offer(row: Int, ofTable index: Int, score: Float) {
     let table = tables.tables[index]
     let base = tables.bases[index]
-    let high = UInt64(SortKey.key(of: score)) << 32
-    let squaredNorm = loadQueryWeights(table, row)
     let places = table.documents(ofRows: row..<row + 1).prefix(budgets[index])
     budgets[index] -= places.count
-    for place in places {
+    // Most rows of a filtered search have no allowed document, and end here.
+    let first = places.first { allowed?.contains(base + $0) ?? true }
+    guard let first else { return }
+    let high = UInt64(SortKey.key(of: score)) << 32
+    let squaredNorm = loadQueryWeights(table, row)
+    for place in first..<places.endIndex {
       let document = UInt32(base + place)
       if let allowed, !allowed.contains(base + place) { continue }
       let low =
@@ -61,9 +64,28 @@ struct CollisionRanking {
         }
       heap.insert(Candidate(keys: high | UInt64(low), document: document))
     }
-    if heap.isFull, let smallest = heap.smallest {
-      threshold = SortKey.value(ofKey: UInt32(truncatingIfNeeded: smallest.keys >> 32))
-    }
+    raiseThreshold()
+  }
+
+  private mutating func raiseThreshold() {
+    guard heap.isFull, let smallest = heap.smallest else { return }
+    threshold = max(
+      threshold, SortKey.value(ofKey: UInt32(truncatingIfNeeded: smallest.keys >> 32)))
+  }
+
+  /// A ranking of the same search that holds nothing yet and keeps the threshold.
+  ///
+  /// What it does not take in cannot be among the best, once it is merged with this one.
+  func withoutDocuments() -> CollisionRanking {
+    var empty = self
+    empty.heap = BoundedHeap(capacity: heap.capacity)
+    return empty
+  }
+
+  /// Takes in what another ranking of the same search holds, which came from other documents.
+  mutating func merge(_ other: CollisionRanking) {
+    for candidate in other.heap.elements { heap.insert(candidate) }
+    raiseThreshold()
   }
 
   /// The kept documents, best first.

@@ -18,11 +18,14 @@ struct CorpusProbabilities {
   /// The logarithm of the sum over all identifiers of exp(sum of shifts).
   private let logTotal: Double
 
-  /// Sums over all identifiers of the index, in double precision.
+  /// Sums over all identifiers of the index, in double precision; the sum does not depend on the
+  /// number of threads.
   ///
   /// - Complexity: O(identifiers * n) products and O(tokens of the steps) exponentials in one table
   ///   without deletions; otherwise O(identifiers * n) steps of a walk, and an exponential for each.
-  init(_ scores: QueryScores, _ tables: IdentifierTables) throws(IndexError) {
+  init(
+    _ scores: QueryScores, _ tables: IdentifierTables, threadCount: Int = 1
+  ) throws(IndexError) {
     try LevelScores.check(scores, tables)
     trie = IdentifierTrie(tables)
     let shifts = Self.shifts(of: scores, tables)
@@ -31,7 +34,8 @@ struct CorpusProbabilities {
       let (table, shifts) = (tables.tables[0], shifts[0])
       let total = withExtendedLifetime(table) {
         table.layout.codeWidth == 2
-          ? Self.sum(UInt16.self, table, shifts) : Self.sum(UInt32.self, table, shifts)
+          ? Self.sum(UInt16.self, table, shifts, threadCount)
+          : Self.sum(UInt32.self, table, shifts, threadCount)
       }
       // The best tokens of the steps may never stand together, and what does may be too small.
       if total >= .leastNormalMagnitude {
@@ -93,35 +97,48 @@ struct CorpusProbabilities {
   ///
   /// Damaged codes lead to a factor of 0, or to the step's last code.
   private static func sum<Code: IdentifierCode>(
-    _ type: Code.Type, _ table: IdentifierTable, _ shifts: [Double]
+    _ type: Code.Type, _ table: IdentifierTable, _ shifts: [Double], _ threadCount: Int
   ) -> Double {
     guard table.documentCount > 0 else { return 0 }
-    let blockSize = 512
     let padding = [Double](repeating: -.infinity, count: Code.bitWidth == 16 ? 1 << 16 : 0)
-    return LogSumExp.exponentials(of: shifts + padding).withUnsafeBufferPointer { factors in
-      withUnsafeTemporaryAllocation(of: Double.self, capacity: blockSize) { products in
-        var total = 0.0
-        for lower in stride(from: 0, to: table.identifierCount, by: blockSize) {
-          let rows = lower..<min(lower + blockSize, table.identifierCount)
-          for step in 0..<table.identifierLength {
-            let codes = UnsafeBufferPointer(rebasing: table.column(step, as: type)[rows])
-            let factors = UnsafeBufferPointer(rebasing: factors[Int(table.levelOffsets[step])...])
-            let last = Code(clamping: table.levelTokens(step).count - 1)
-            func factor(_ code: Code) -> Double {
-              factors[Int(Code.bitWidth == 16 ? code : min(code, last))]
-            }
-            if step == 0 {
-              for index in 0..<rows.count { products[index] = factor(codes[index]) }
-            } else {
-              for index in 0..<rows.count { products[index] *= factor(codes[index]) }
-            }
+    let factors = LogSumExp.exponentials(of: shifts + padding)
+    // Large enough that starting a thread does not show; the same whatever the threads.
+    let partSize = 1 << 18
+    let parts = (table.identifierCount + partSize - 1) / partSize
+    return Parallel.map(parts, threads: threadCount) { part in
+      let rows = part * partSize..<min((part + 1) * partSize, table.identifierCount)
+      return factors.withUnsafeBufferPointer { sum(type, table, $0, rows) }
+    }.reduce(0, +)
+  }
+
+  /// The sum over some rows, from the factors of all codes.
+  private static func sum<Code: IdentifierCode>(
+    _ type: Code.Type, _ table: IdentifierTable, _ factors: UnsafeBufferPointer<Double>,
+    _ allRows: Range<Int>
+  ) -> Double {
+    let blockSize = 512
+    return withUnsafeTemporaryAllocation(of: Double.self, capacity: blockSize) { products in
+      var total = 0.0
+      for lower in stride(from: allRows.lowerBound, to: allRows.upperBound, by: blockSize) {
+        let rows = lower..<min(lower + blockSize, allRows.upperBound)
+        for step in 0..<table.identifierLength {
+          let codes = UnsafeBufferPointer(rebasing: table.column(step, as: type)[rows])
+          let factors = UnsafeBufferPointer(rebasing: factors[Int(table.levelOffsets[step])...])
+          let last = Code(clamping: table.levelTokens(step).count - 1)
+          func factor(_ code: Code) -> Double {
+            factors[Int(Code.bitWidth == 16 ? code : min(code, last))]
           }
-          var sum = 0.0
-          for index in 0..<rows.count { sum += products[index] }
-          total += sum
+          if step == 0 {
+            for index in 0..<rows.count { products[index] = factor(codes[index]) }
+          } else {
+            for index in 0..<rows.count { products[index] *= factor(codes[index]) }
+          }
         }
-        return total
+        var sum = 0.0
+        for index in 0..<rows.count { sum += products[index] }
+        total += sum
       }
+      return total
     }
   }
 
