@@ -85,7 +85,7 @@ extension IndexFolder {
   }
 
   /// Writes a file under a temporary name and gives it its own name when it is complete.
-  private static func place(
+  static func place(
     _ bytes: UnsafeRawBufferPointer, as name: String, in folder: String
   ) throws(IndexError) {
     let temporary =

@@ -12,17 +12,9 @@ enum ModelChecksums {
       let bytes = try FileSystem.length(of: folder + "/" + name)
       text += try line(name, bytes: bytes, in: folder)
     }
-    let temporary = folder + "/.glen-" + CRC64.text(UInt64.random(in: 0 ... .max)) + ".tmp"
     let bytes = Array(text.utf8)
-    do throws(IndexError) {
-      try bytes.withUnsafeBytes { bytes throws(IndexError) in
-        try FileSystem.write(bytes, toNew: temporary)
-      }
-      try FileSystem.move(temporary, to: folder + "/" + fileName)
-    } catch {
-      FileSystem.remove(temporary)
-      throw error
-    }
+    let memory = IndexMemory(count: bytes.count) { $0.copyBytes(from: bytes) }
+    try IndexFolder.place(memory.bytes, as: fileName, in: folder)
   }
 
   /// Compares the files of a folder with their list.
@@ -53,7 +45,8 @@ enum ModelChecksums {
   private static func line(
     _ name: String, bytes: Int, in folder: String
   ) throws(IndexError) -> String {
-    let memory = try IndexMemory(mapping: folder + "/" + name, expectedCount: bytes)
+    let file = IndexManifest.File(name: name, bytes: bytes, crc64: "")
+    let memory = try IndexMemory(mapping: file, in: folder)
     let checksum = withExtendedLifetime(memory) { CRC64.checksum(memory.bytes) }
     return "\(CRC64.text(checksum)) \(bytes) \(name)\n"
   }

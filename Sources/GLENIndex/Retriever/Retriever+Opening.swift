@@ -1,4 +1,5 @@
 import Foundation
+import GLENModel
 import GLENTensor
 
 extension Retriever {
