@@ -81,6 +81,15 @@ let package = Package(
     .executableTarget(
       name: "index-texts", dependencies: ["GLENIndex"], path: "Examples/IndexTexts",
       swiftSettings: settings),
+    .executableTarget(
+      name: "add-and-remove", dependencies: ["GLENIndex"], path: "Examples/AddAndRemove",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "filter-by-metadata", dependencies: ["GLENIndex"], path: "Examples/FilterByMetadata",
+      swiftSettings: settings),
+    .executableTarget(
+      name: "ask-in-terminal", dependencies: ["GLENIndex"], path: "Examples/AskInTerminal",
+      swiftSettings: settings),
 
     // Benchmarks; not products either.
     .executableTarget(
@@ -111,7 +120,13 @@ let package = Package(
     .testTarget(
       name: "GLENTrainingTests", dependencies: ["GLENTraining"], resources: [.copy("Fixtures")],
       swiftSettings: settings),
-    .testTarget(name: "GLENCommandTests", dependencies: ["glen"], swiftSettings: settings),
+    .testTarget(
+      name: "GLENCommandTests",
+      dependencies: [
+        "add-and-remove", "ask-in-terminal", "filter-by-metadata", "glen", "index-texts",
+        "search-index",
+      ],
+      swiftSettings: settings),
   ],
   cLanguageStandard: .gnu2x, cxxLanguageStandard: .cxx17
 )

@@ -27,6 +27,11 @@ enum CommandLineTool {
 
   static var isBuilt: Bool { url != nil }
 
+  /// Another program that is built beside the tool.
+  static func neighbour(_ name: String) throws -> URL {
+    try #require(url).deletingLastPathComponent().appendingPathComponent(name)
+  }
+
   /// Runs the tool to its end.
   @discardableResult
   static func run(_ arguments: String...) throws -> Outcome { try run(arguments) }
