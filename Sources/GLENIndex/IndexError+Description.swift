@@ -25,8 +25,8 @@ extension IndexError: CustomStringConvertible {
         + "build the index again with this release, or read it with the release that wrote it"
     case .fileSystem(_, let path, let code)
     where code == ENOENT && path.hasSuffix("/" + IndexManifest.fileName):
-      return
-        "open index: there is none; expected \(path), got no such file; check the path, or make "
+      let got = Self.text(ofCode: code)
+      return "open index: there is none; expected \(path), got \"\(got)\"; check the path, or make "
         + "an index there first (`glen index`, or Retriever.save)"
     case .fileSystem(let operation, let path, let code):
       return "\(operation): \(path): expected success, got \"\(Self.text(ofCode: code))\" "

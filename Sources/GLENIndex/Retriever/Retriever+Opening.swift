@@ -110,10 +110,10 @@ extension Retriever {
   /// - Complexity: O(size of the folder).
   public static func verify(_ url: URL) throws {
     try IndexFolder.verify(url)
-    let manifest = try IndexFolder.readManifest(in: url.path)
+    let retriever = try Retriever(opening: url)
     try ModelChecksums.verify(
-      in: modelURL(in: url, fingerprint: manifest.modelFingerprint).path)
-    if let model = try Retriever(opening: url).model,
+      in: modelURL(in: url, fingerprint: retriever.snapshot.modelFingerprint).path)
+    if let model = retriever.model,
       let name = try model.generator.model.nameOfNonFiniteParameter()
     {
       throw IndexError.damagedFile(
