@@ -9,6 +9,8 @@
 
 #include <stdint.h>
 
+#include "glen_team.h"
+
 // Products with few rows (small_product.c).
 // out[r, j] = alpha * sum_c a[r, c] * b[j, c] + beta * out[r, j], for j in [first, last).
 void glen_product_transposed(long rows, long inner, const float *a, long a_stride, const float *b,

@@ -1,7 +1,5 @@
 import CGLENBLAS
 import CGLENKernels
-import Dispatch
-import Synchronization
 
 #if canImport(FoundationEssentials)
   import FoundationEssentials
@@ -21,6 +19,8 @@ public final class CPUBackend: Backend {
   /// How many threads share the work of one operation.
   public let threadCount: Int
   let memory = MemoryPool.host()
+  /// The caller and `threadCount - 1` workers.
+  private nonisolated(unsafe) let team: OpaquePointer?
 
   /// A backend that splits work over `threadCount` threads; by default one for each processor, or
   /// what the environment variable `GLEN_THREADS` says.
@@ -29,7 +29,10 @@ public final class CPUBackend: Backend {
     let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
     self.threadCount = min(max(wanted, 1), 256)
     openblas_set_num_threads(1)
+    team = glen_team_create(Int32(self.threadCount - 1))
   }
+
+  deinit { glen_team_destroy(team) }
 
   /// What to call the device in messages.
   public var name: String { "cpu" }
@@ -42,12 +45,22 @@ public final class CPUBackend: Backend {
       return
     }
     withoutActuallyEscaping(body) { body in
-      // The parts do not overlap and the call returns after the last: that is what makes it safe.
-      nonisolated(unsafe) let work = body
-      DispatchQueue.concurrentPerform(iterations: parts) { part in
-        work(count * part / parts..<count * (part + 1) / parts)
-      }
+      var job = Job(count: count, parts: parts, body: body)
+      glen_team_run(
+        team, Int32(parts),
+        { job, part in
+          guard let job = job?.assumingMemoryBound(to: Job.self).pointee else { return }
+          let part = Int(part)
+          job.body(job.count * part / job.parts..<job.count * (part + 1) / job.parts)
+        }, &job)
     }
+  }
+
+  private struct Job {
+    let count: Int
+    let parts: Int
+    /// Called by several threads at once, for parts that do not overlap.
+    let body: (Range<Int>) -> Void
   }
 }
 
