@@ -53,4 +53,13 @@ public struct TokenSequences: RandomAccessCollection, Sendable {
       }
     }
   }
+
+  /// How often each token occurs.
+  func tokenCounts(vocabularySize: Int) -> [Int] {
+    var counts = [Int](repeating: 0, count: vocabularySize)
+    for sequence in self {
+      for token in sequence where counts.indices.contains(Int(token)) { counts[Int(token)] += 1 }
+    }
+    return counts
+  }
 }

@@ -13,6 +13,7 @@ public struct PretrainingCorpus: Sendable {
   /// How many of a passage's keywords are kept: taking a sentence out must leave enough.
   static let keywordCount = 16
 
+  let extractor: KeywordExtractor
   let passages: [Passage]
   /// Each question's tokens with the end token, and the keywords of what answers it.
   let questions: [(tokens: [Int32], keywords: [Int32])]
@@ -33,6 +34,7 @@ public struct PretrainingCorpus: Sendable {
       KeywordExtractor.pieces(title: $0.title, text: $0.text, tokenizer: tokenizer)
     }
     let extractor = KeywordExtractor(documents: pieces, tokenizer: tokenizer)
+    self.extractor = extractor
     var passages: [Passage] = []
     for (index, passage) in text.passages.enumerated() {
       let sentences = Self.sentences(of: TextCleaning.clean(passage.text))

@@ -1,5 +1,6 @@
 import GLENModel
 import GLENTensor
+import GLENText
 
 /// Self-supervised tasks in the method's own shape, and T5's span corruption, mixed batch by batch.
 struct PretrainingObjective: TrainingObjective {
@@ -119,10 +120,8 @@ extension PretrainingObjective {
     let tokens = passage.tokens
     let length = Int.random(in: recipe.shortestWindow...recipe.longestWindow, using: &generator) - 1
     let first = Int.random(in: 0...max(tokens.count - length, 0), using: &generator)
-    return (
-      tokens[first...].prefix(length) + [1],
-      Array(passage.keywords.prefix(recipe.identifierLength))
-    )
+    let window = Array(tokens[first...].prefix(length))
+    return (window + [1], corpus.extractor.keywords(for: window, count: recipe.identifierLength))
   }
 
   /// A sentence, and the passage's best keywords that also stand outside it; nil where a passage has

@@ -57,6 +57,10 @@ public struct PretrainingSession {
       \(corpus.passages.count) passages, \(corpus.questions.count) questions, \
       \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
       """)
+    if initialURL == nil {
+      let tokens = TokenSequences(corpus.passages.map(\.tokens))
+      try model.beginCopying(tokenCounts: tokens.tokenCounts(vocabularySize: size))
+    }
     let key = RandomKey(seed: seed)
     var objective = PretrainingObjective(
       corpus, recipe: recipe, settings: settings,
@@ -127,9 +131,7 @@ public struct PretrainingSession {
     }
     var configuration = configuration
     configuration.vocabularySize = (tokenizer.pieceCount + 100 + 15) / 16 * 16
-    var model = try T5Model(
+    return try T5Model(
       random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
-    try model.beginCopying()
-    return model
   }
 }

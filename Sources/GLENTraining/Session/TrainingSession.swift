@@ -88,6 +88,9 @@ public struct TrainingSession {
     let corpus = try TrainingCorpus(
       dataset, tokenizer: tokenizer, recipe: recipe,
       generatedQueries: generatedQueries(for: dataset), cache: cache)
+    if case .random = start, recipe.beginsCopying {
+      try model.beginCopying(tokenCounts: corpus.documents.tokenCounts(vocabularySize: size))
+    }
     let validator = try Validator(
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
     logger.info(
@@ -246,10 +249,8 @@ public struct TrainingSession {
       // T5's own vocabulary keeps its table of 32128 rows; another is rounded up to 16.
       configuration.vocabularySize =
         tokenizer.pieceCount == 32000 ? 32128 : (tokenizer.pieceCount + 15) / 16 * 16
-      var model = try T5Model(
+      return try T5Model(
         random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
-      if recipe.beginsCopying { try model.beginCopying() }
-      return model
     case .folder(let folder):
       let model = try T5Model(folder: folder, on: backend) { logger.warning("\($0)") }
       guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
