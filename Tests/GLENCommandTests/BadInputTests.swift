@@ -247,6 +247,17 @@ struct BadInputTests {
     #expect(!FileManager.default.fileExists(atPath: project.path("out")))
   }
 
+  /// A loss beyond the limit ends the run, names examples, and saves no model.
+  @Test func aRunThatDivergesNamesItsExamples() throws {
+    let project = try ToyProject.copy("corpus", "recipe.json")
+    Self.expect(
+      65, "keywords phase diverged at step 0", "a loss of ", "in batch 0 (", "'d", "more)",
+      from: try CommandLineTool.run(
+        "train", "--corpus", project.path("corpus"), "--out", project.path("out"), "--recipe",
+        project.path("recipe.json"), "--set", "keywords.optimization.largestLoss=0.01"))
+    #expect(!FileManager.default.fileExists(atPath: project.path("out/model.safetensors")))
+  }
+
   @Test func resumingWithoutACheckpointIsAnError() throws {
     let project = try ToyProject.copy("corpus", "recipe.json")
     Self.expect(

@@ -78,9 +78,9 @@ public struct AblationStudy {
 
     func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
 
-    /// Whether the model is there and was not left on its way.
+    /// Whether the model is there as a whole (its recipe is saved last) and was not left on its way.
     var isTrained: Bool {
-      exists(url.appendingPathComponent("model.safetensors")) && !exists(checkpointURL)
+      exists(url.appendingPathComponent("recipe.json")) && !exists(checkpointURL)
     }
   }
 

@@ -205,6 +205,23 @@ import Testing
     }
   }
 
+  /// A kill between the files of a model: the run is made again, to the same bytes.
+  @Test func aModelThatIsNotWholeIsMadeAgain() throws {
+    let journal = Journal()
+    var study = Self.study(journal)
+    (study.ablations, study.seeds) = ([.noAnnealing], [1])
+    let table = try study.run(dataset, in: output.url)
+    let before = try weights("no-annealing/seed-1")
+    for name in ["measures.json", "recipe.json", "glen.json", "spiece.model"] {
+      try FileManager.default.removeItem(
+        at: output.url.appendingPathComponent("no-annealing/seed-1/" + name))
+    }
+    #expect(try study.run(dataset, in: output.url) == table)
+    #expect(
+      journal.trainings == ["no-refinement/seed-1", "no-annealing/seed-1", "no-annealing/seed-1"])
+    #expect(try weights("no-annealing/seed-1") == before)
+  }
+
   @Test func aFolderOfAnotherStudyIsRefused() throws {
     var study = Self.study(Journal())
     (study.ablations, study.seeds) = ([.noRefinement], [1])
