@@ -32,8 +32,12 @@ public enum TrainingError: Error, Sendable, Equatable {
 
   /// A recipe with an unknown key, or a value out of range.
   case recipe(path: String, reason: String)
-  /// A loss or a gradient that is no longer a number.
-  case notFinite(phase: String, step: Int, what: String)
+  /// A loss, or a norm of gradients, that is not a number or beyond the recipe's limit.
+  ///
+  /// `step` counts the updates before, `what` has the value, `examples` the batch in words.
+  case diverged(phase: String, step: Int, what: String, examples: String)
+  /// A weight that is not a number, in a model that was to be saved.
+  case notFinite(weight: String)
   /// A checkpoint that does not belong to this training, or none where one is needed.
   case checkpoint(path: String, reason: String)
   /// Data that cannot be trained on.
@@ -62,17 +66,21 @@ extension TrainingError: CustomStringConvertible {
         + "got '\(identifier)' again; remove or rename one of the two"
     case .unknownIdentifier(let path, let line, let kind, let identifier):
       "reading \(path): line \(line) names an unknown \(kind); expected the identifier of a "
-        + "\(kind) of the dataset, got '\(identifier)'; complete the dataset, or skip such rows"
+        + "\(kind) of the dataset, got '\(identifier)'; complete the dataset, or skip such rows "
+        + "(skipsUnknownJudgements; on the command line --skip-unknown)"
     case .missingSplit(let split, let path, let available):
       "reading \(path): there is no split '\(split)'; expected "
         + (available.isEmpty
           ? "a file qrels/\(split).tsv, got no splits at all; add that file"
           : "one of \(available.joined(separator: ", ")), got '\(split)'; choose one of these")
     case .recipe(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
-    case .notFinite(let phase, let step, let what):
-      "training: the \(what) of the \(phase) phase is not finite at step \(step); expected a "
-        + "number; lower the learning rate, or look at the batch of that step; the last "
-        + "checkpoint is intact"
+    case .diverged(let phase, let step, let what, let examples):
+      "training: the \(phase) phase diverged at step \(step); expected finite numbers within the "
+        + "recipe's limits, got \(what) in \(examples); lower the learning rate or look at these "
+        + "examples; the checkpoint, if there is one, is of an earlier step and sound"
+    case .notFinite(let weight):
+      "training: the weight \(weight) is not finite; expected numbers, got NaN or an infinity; "
+        + "nothing was saved: lower the learning rate and go on from the last checkpoint"
     case .trainingData(let reason): "training: \(reason)"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"

@@ -9,7 +9,7 @@ enum Console {
       try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     } catch {
       self.error("error: standard output cannot be written: \(error.localizedDescription)")
-      Foundation.exit(70)
+      Foundation.exit(74)
     }
   }
 

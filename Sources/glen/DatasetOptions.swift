@@ -13,6 +13,9 @@ struct DatasetOptions: ParsableArguments {
   @Option(help: "How many malformed lines of each file to pass over before failing.")
   var malformedLimit = 0
 
+  @Flag(help: "Pass over judgements of documents or queries that the corpus does not have.")
+  var skipUnknown = false
+
   func validate() throws {
     if malformedLimit < 0 { throw ValidationError("--malformed-limit must be 0 or more") }
   }
@@ -22,11 +25,18 @@ struct DatasetOptions: ParsableArguments {
   /// - Parameter splits: the splits that will be used.
   func dataset(splits: [String]) throws -> RetrievalDataset {
     let dataset = try RetrievalDataset(
-      contentsOf: URL(fileURLWithPath: corpus), format: format, malformedLineLimit: malformedLimit)
+      contentsOf: URL(fileURLWithPath: corpus), format: format, malformedLineLimit: malformedLimit,
+      skipsUnknownJudgements: skipUnknown)
     var skipped = dataset.skippedLines
-    if malformedLimit > 0 {
+    if malformedLimit > 0 || skipUnknown {
       for split in splits where dataset.splits.contains(split) {
-        skipped += try dataset.judgementList(split: split).skippedLines
+        let list = try dataset.judgementList(split: split)
+        skipped += list.skippedLines
+        if list.unknownRows > 0 {
+          Console.error(
+            "warning: \(list.unknownRows) judgements of \(split) name documents or queries that the "
+              + "corpus does not have; they were left out")
+        }
       }
     }
     Self.report(skipped)

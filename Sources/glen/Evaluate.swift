@@ -221,14 +221,16 @@ struct Evaluate: ParsableCommand {
     lines += ["", "answered %  from P on  right %"]
     lines += report.coverages.map {
       String(
-        format: "%10.1f %10.4f %8.1f", 100 * $0.coverage, $0.minimumProbability, 100 * $0.accuracy)
+        format: "%10.1f %10.4g %8.1f", 100 * $0.coverage, $0.minimumProbability, 100 * $0.accuracy)
     }
     if let best = report.bestF1 {
       lines += [
         "",
         String(
-          format: "best F1 %.3f: answer from P = %.4f on (precision %.3f, recall %.3f)", best.f1,
-          best.minimumProbability, best.precision, best.recall),
+          format: "best F1 %.3f (precision %.3f, recall %.3f, answered %.1f %%) with", best.f1,
+          best.precision, best.recall, 100 * best.coverage),
+        // All digits: the threshold is an answer's own probability, and a rounded one may lose it.
+        "  glen search INDEX QUESTION --minimum-probability \(best.minimumProbability)",
       ]
     }
     return lines.joined(separator: "\n")

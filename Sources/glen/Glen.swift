@@ -15,11 +15,12 @@ struct Glen: ParsableCommand {
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
       Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
-      internal error, 130 stopped by Ctrl-C.
+      internal error, 74 output that cannot be written (a full disk, say), 130 stopped by Ctrl-C.
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Pretrain.self, GenerateQueries.self, Index.self, Add.self, Remove.self,
+      Train.self, Ablate.self, Pretrain.self, GenerateQueries.self, Index.self, Add.self,
+      Remove.self,
       Compact.self, Search.self, Evaluate.self, Inspect.self, Verify.self, Report.self,
       States.self, Bench.self, SelfTest.self,
     ])
@@ -46,7 +47,9 @@ struct Glen: ParsableCommand {
 enum Failure {
   static func text(of error: any Error) -> String {
     if error is CancellationError {
-      return "stopped; `--resume` goes on from the checkpoint, if there is one"
+      return
+        "stopped; `--resume` (of an ablation, the same command) goes on from the checkpoint, if "
+        + "there is one"
     }
     switch error {
     case is TensorError, is CUDAError, is ModelError, is TokenizerError, is IndexError,
@@ -57,7 +60,8 @@ enum Failure {
     }
   }
 
-  /// The codes of sysexits.h: 65 for bad data, 66 for missing input, 70 for what is our own fault.
+  /// The codes of sysexits.h: 65 for bad data, 66 for missing input, 70 for what is our own fault,
+  /// 74 for output that cannot be written.
   static func exitCode(of error: any Error) -> Int32 {
     switch error {
     case CUDAError.missingLibrary, CUDAError.noDevice: 64
@@ -67,11 +71,25 @@ enum Failure {
       66
     case TokenizerError.unreadable(let path, _) where !FileManager.default.fileExists(atPath: path):
       66
+    case TrainingError.unreadableFile(let path, _)
+    where !FileManager.default.fileExists(atPath: path):
+      66
     case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
+    case TrainingError.unwritableFile, TokenizerError.unwritable: 74
+    case TensorError.file(_, let reason) where writingFailures.contains(where: reason.hasPrefix): 74
+    case IndexError.fileSystem(let operation, _, _) where writingOperations.contains(operation): 74
     case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65
     case TensorError.checkpoint, TensorError.file: 65
     case is CancellationError: 130
     default: 70
     }
   }
+
+  /// How the reasons of `AtomicFile` and of `T5Model.save` begin.
+  private static let writingFailures = [
+    "cannot be written", "cannot be replaced", "could not be ", "the folder cannot be made",
+  ]
+  private static let writingOperations: Set = [
+    "create file", "write file", "rename file", "make folder", "synchronise folder",
+  ]
 }

@@ -17,11 +17,10 @@ enum ParityCheck {
     let isCase = { (url: URL) in
       FileManager.default.fileExists(atPath: url.appendingPathComponent(marker).path)
     }
+    let inside = try? FileManager.default.contentsOfDirectory(
+      at: folder, includingPropertiesForKeys: nil)
     let folders =
-      isCase(folder)
-      ? [folder]
-      : try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-        .filter(isCase).sorted { $0.path < $1.path }
+      isCase(folder) ? [folder] : (inside ?? []).filter(isCase).sorted { $0.path < $1.path }
     guard !folders.isEmpty else {
       throw TrainingError.fileNotFound(
         path: folder.appendingPathComponent(marker).path, expected: "a parity case")

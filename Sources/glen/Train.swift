@@ -1,7 +1,5 @@
 import ArgumentParser
 import Foundation
-import GLENModel
-import GLENTensor
 import GLENTraining
 
 struct Train: ParsableCommand {
@@ -14,86 +12,42 @@ struct Train: ParsableCommand {
       """)
 
   @OptionGroup var data: DatasetOptions
+  @OptionGroup var training: TrainingOptions
   @Option(help: "The folder for the model.") var out: String
-  @Option(name: .customLong("init"), help: "A T5 folder to begin from.") var initial: String?
-  @Option(help: "The size of a new model: tiny, mini, small or base.") var size: String?
-  @Option(help: "A SentencePiece model to use.") var tokenizer: String?
   @Option(help: "keywords, refine or both; or queries, which learns to generate queries.")
   var phase = "both"
-  @Option(help: "A file of generated queries for phase 1; may be given several times.")
-  var generatedQueries: [String] = []
-  @Option(help: "The tokens of an identifier.") var identifierLength: Int?
-  @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
-  @Option(help: "The recipe to begin from: paper or small.") var preset = "small"
-  @Option(help: "A value of the recipe, as in keywords.optimization.steps=4000; may be repeated.")
-  var set: [String] = []
-  @Option(help: "Where tokenised corpora are kept for other runs; without it in OUT/cache.")
-  var cache: String?
-  @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "The seed of all random numbers.") var seed: UInt64 = 1
   @Flag(help: "Go on from the checkpoint in --out.") var resume = false
 
   func validate() throws {
     if out.isEmpty { throw ValidationError("--out must name a folder") }
-    if initial != nil && size != nil { throw ValidationError("give --init or --size, not both") }
-    if let size, T5Configuration(preset: size) == nil {
-      throw ValidationError(
-        "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
-    }
     guard ["keywords", "refine", "both", "queries"].contains(phase) else {
       throw ValidationError("no phase is called \(phase); known: keywords, refine, both, queries")
     }
-    if phase == "refine", initial == nil,
+    if phase == "refine", training.initial == nil,
       !FileManager.default.fileExists(atPath: out + "/glen.json")
     {
       throw ValidationError(
         "--phase refine goes on from a model: give --init, or as --out a folder that phase 1 wrote")
     }
-    if let identifierLength, !(1...64).contains(identifierLength) {
-      throw ValidationError("--identifier-length must be 1 to 64")
-    }
-    guard Recipe.preset(preset) != nil else {
-      throw ValidationError("no recipe is called \(preset); known: paper, small")
-    }
   }
 
   func run() throws {
-    var resolved = Recipe.preset(preset) ?? .small
-    if let recipe {
-      resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
-    }
-    if let identifierLength { resolved.identifierLength = identifierLength }
-    for assignment in set { try resolved.set(assignment) }
-    let earlier = URL(fileURLWithPath: out)
-    let start: TrainingSession.Start =
-      if let initial {
-        .folder(URL(fileURLWithPath: initial))
-      } else if phase == "refine" {
-        // Phase 2 goes on from what phase 1 left in the same folder.
-        .folder(earlier)
-      } else {
-        .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
-      }
-    var session = TrainingSession(recipe: resolved, start: start)
-    session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
+    let folder = URL(fileURLWithPath: out)
+    // Phase 2 goes on from what phase 1 left in the same folder.
+    var session = try training.session(
+      data, start: phase == "refine" ? .folder(folder) : nil, out: out)
     if let only = TrainingSession.Phase(rawValue: phase) { session.phases = [only] }
-    session.generatedQueryURLs = generatedQueries.map { URL(fileURLWithPath: $0) }
-    session.malformedLineLimit = data.malformedLimit
-    session.cacheFolder = URL(fileURLWithPath: cache ?? out + "/cache")
     session.seed = seed
     session.resumes = resume
-    session.backend = try device.backend()
-    session.logger = Console.logger
     let display = ProgressDisplay()
-    let log = RunLog(folder: URL(fileURLWithPath: out)) { Console.error("warning: \($0)") }
+    let log = RunLog(folder: folder) { Console.error("warning: \($0)") }
     session.report = { progress in
       display.show(progress)
       log.record(progress)
     }
-    Interruption.listen()
-    session.shouldStop = { Interruption.isRequested }
     let dataset = try data.dataset(splits: ["train", "dev"])
-    _ = try session.run(dataset, to: URL(fileURLWithPath: out))
+    _ = try session.run(dataset, to: folder)
     Console.error("the model is in \(out)")
   }
 }

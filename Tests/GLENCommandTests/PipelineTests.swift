@@ -226,6 +226,16 @@ struct PipelineTests {
     #expect(bins.compactMap { $0["count"] as? Int }.reduce(0, +) == 10)
     let text = try CommandLineTool.run(arguments)
     #expect(text.status == 0 && text.output.contains("expected calibration error"))
+    // The threshold that is printed is the threshold, to the last bit.
+    struct Report: Decodable {
+      struct Reliability: Decodable { var bestF1: AbstentionThreshold }
+      struct AbstentionThreshold: Decodable { var minimumProbability: Double }
+      var reliability: Reliability
+    }
+    let best = try JSONDecoder().decode(Report.self, from: Data(outcome.output.utf8))
+    let printed = text.output.components(separatedBy: "--minimum-probability ")
+      .last?.trimmingCharacters(in: .whitespacesAndNewlines)
+    #expect(printed.flatMap { Double($0) } == best.reliability.bestF1.minimumProbability)
   }
 
   @Test func inspectionAndVerification() throws {
@@ -282,6 +292,58 @@ struct PipelineTests {
     let wrong = try CommandLineTool.run(
       "evaluate", folder.path("index"), "--corpus", other.url.path, "--hybrid", "rrf")
     #expect(wrong.status == 65 && wrong.error.contains("not in the corpus"))
+  }
+
+  /// Judgements of documents that are not there fail, and the message says what passes them over.
+  @Test func unknownJudgementsArePassedOverOnRequest() throws {
+    let folder = try ToyProject.copy("corpus")
+    let path = folder.path("corpus/qrels/test.tsv")
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    let arguments = [
+      "evaluate", try ToyProject.folder().path("index"), "--corpus", folder.path("corpus"),
+      "--json",
+    ]
+    let before = try CommandLineTool.run(arguments)
+    try folder.write(
+      Data((text + "qd0-0\tgone\t1\nnobody\td0-0\t1\n").utf8), to: "corpus/qrels/test.tsv")
+    let strict = try CommandLineTool.run(arguments)
+    #expect(strict.status == 65 && strict.error.contains("--skip-unknown"), "\(strict.error)")
+    let lenient = try CommandLineTool.run(arguments + ["--skip-unknown"])
+    #expect(lenient.status == 0 && lenient.output == before.output)
+    #expect(lenient.error.contains("2 judgements of test name"), "\(lenient.error)")
+  }
+
+  /// The table goes to standard output, in three forms; a second run trains nothing.
+  @Test func anAblationPrintsItsTable() throws {
+    let folder = try ToyProject.folder()
+    let output = try TemporaryFolder()
+    let arguments = [
+      "ablate", "--corpus", folder.path("corpus"), "--recipe", folder.path("recipe.json"), "--out",
+      output.path("study"), "--seeds", "2", "--only", "full,no-refinement", "shuffled-collisions",
+    ]
+    let text = try CommandLineTool.run(arguments)
+    #expect(text.status == 0, "\(text.error)")
+    Self.expectPlain(text.error)
+    #expect(text.error.contains("no-refinement/seed-2: training"))
+    let lines = text.output.split(separator: "\n").map { $0.prefix { $0 != " " } }
+    #expect(lines == ["ablation", "full", "no-refinement", "shuffled-collisions", "Means"])
+    #expect(text.output.contains("test MRR@100") && text.output.contains(" ± "))
+
+    let markdown = try CommandLineTool.run(arguments + ["--table", "markdown"])
+    #expect(markdown.status == 0 && !markdown.error.contains("training"), "\(markdown.error)")
+    let file = try String(contentsOfFile: output.path("study/ablations.md"), encoding: .utf8)
+    #expect(markdown.output == file + "\n" && file.hasPrefix("| ablation | test R@1 |"))
+    let json = try CommandLineTool.run(arguments + ["--table", "json"])
+    let object = try JSONSerialization.jsonObject(with: Data(json.output.utf8)) as? [String: Any]
+    #expect(object?["seeds"] as? [Int] == [1, 2])
+    #expect((object?["rows"] as? [[String: Any]])?.count == 3)
+    // The runs report like any other.
+    let page = output.path("page.html")
+    let report = try CommandLineTool.run("report", output.path("study/full/seed-1"), "--out", page)
+    #expect(report.status == 0, "\(report.error)")
+
+    let other = try CommandLineTool.run(arguments + ["--set", "refinement.negatives=1"])
+    #expect(other.status == 65 && other.error.contains("study.json"), "\(other.error)")
   }
 
   @Test func shufflesHaveAMeanBetweenTheirBounds() throws {

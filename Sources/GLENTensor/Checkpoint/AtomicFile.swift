@@ -57,6 +57,20 @@ public enum AtomicFile {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
   }
 
+  /// Removes what processes left in a folder that ended, or were killed, while they wrote there.
+  public static func removeLeftovers(in folder: URL) {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path)
+    for name in names ?? [] {
+      // <name>.writing-<process>-<number>
+      let parts = name.split(separator: "-").suffix(3).map { String($0) }
+      guard parts.count == 3, parts[0].hasSuffix(".writing"), let process = pid_t(parts[1]),
+        UInt32(parts[2]) != nil,
+        process > 0, kill(process, 0) != 0, errno == ESRCH
+      else { continue }
+      unlink(folder.appendingPathComponent(name).path)
+    }
+  }
+
   private static func writeDirectly(
     to path: String, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {

@@ -46,15 +46,7 @@ public struct EvaluationReport: Sendable, Equatable {
       [row.label, String(row.report.queryCount)]
         + metrics.map { metric in row.report[metric].map(percent) ?? "-" }
     }
-    let widths = header.indices.map { column in
-      ([header] + cells).map { $0[column].count }.max() ?? 0
-    }
-    return ([header] + cells).map { row in
-      row.indices.map { column in
-        let padding = String(repeating: " ", count: widths[column] - row[column].count)
-        return column == 0 ? row[column] + padding : padding + row[column]
-      }.joined(separator: "  ") + "\n"
-    }.joined()
+    return TextTable.aligned([header] + cells)
   }
 
   private static func percent(_ value: Double) -> String {

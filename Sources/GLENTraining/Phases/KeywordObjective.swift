@@ -83,6 +83,20 @@ public struct KeywordObjective: TrainingObjective {
     return ([LossPart(name: "loss", value: try loss.scalar())], gradients)
   }
 
+  /// The examples of a batch in words.
+  public func exampleNames(inBatch batch: Int) -> [String] {
+    var order = order
+    return (0..<optimization.batchSize).map { index in
+      switch sources[order.example(at: batch * optimization.batchSize + index)] {
+      case .question(let question): corpus.name(ofQuestion: question)
+      case .generated(let index):
+        "a generated query of " + corpus.name(ofDocument: corpus.generated[index].document)
+      case .beginning(let document): corpus.name(ofDocument: document)
+      case .chunk(let document): "a chunk of " + corpus.name(ofDocument: document)
+      }
+    }
+  }
+
   private func example(
     _ source: Source, using generator: inout SeededGenerator
   ) -> (tokens: [Int32], document: Int) {

@@ -19,6 +19,7 @@ public struct RefinementObjective: TrainingObjective {
   private let negatives: Int
   private var order: EpochOrder
   private var sampler: PrefixNegativeSampler
+  private let clock = ContinuousClock()
 
   /// The phase over a corpus.
   ///
@@ -51,6 +52,8 @@ public struct RefinementObjective: TrainingObjective {
   public var optimization: Recipe.Optimization { recipe.refinement.optimization }
   /// The tokens that went through the encoder since the objective was made.
   public private(set) var tokenCount = 0
+  /// The time that the sampler took since the objective was made.
+  public private(set) var samplingDuration = Duration.zero
 
   /// The sampler's state.
   public var memory: [Int32] {
@@ -70,20 +73,7 @@ public struct RefinementObjective: TrainingObjective {
     of model: T5Model, batch: Int, key: RandomKey
   ) throws -> (losses: [LossPart], gradients: Gradients) {
     let r = recipe.refinement
-    var generator = SeededGenerator(key.split(0))
-    var queries: [[Int32]] = []
-    var documents: [Int] = []
-    let limit = r.documentLength > 0 ? r.documentLength : nil
-    for index in 0..<optimization.batchSize {
-      let position = batch * optimization.batchSize + index
-      let (tokens, positives) = query(sources[order.example(at: position)], using: &generator)
-      let positive = positives[Int.random(in: 0..<positives.count, using: &generator)]
-      queries.append(droppingTokens(tokens, rate: r.tokenDropRate, using: &generator))
-      documents.append(positive)
-      documents += sampler.negatives(
-        for: positive, count: negatives, excluding: Set(positives),
-        usesPrefixes: r.usesPrefixNegatives, using: &generator)
-    }
+    let (queries, documents) = examples(ofBatch: batch, key: key.split(0))
     var loss = RefinementLoss()
     loss.pointwiseWeight = r.pointwiseWeight
     loss.distanceWeight = r.distanceWeight
@@ -91,8 +81,8 @@ public struct RefinementObjective: TrainingObjective {
     loss.temperature = temperature(batch: batch)
     let dropout = Dropout(
       rate: optimization.dropout ?? model.configuration.dropoutRate, key: key.split(1))
+    let limit = r.documentLength > 0 ? r.documentLength : nil
     let tokens = documents.map { corpus.beginning(of: $0, limit: limit) }
-
     tokenCount += (queries + tokens).reduce(0) { $0 + $1.count }
 
     var parts: RefinementLoss.Parts?
@@ -105,9 +95,11 @@ public struct RefinementObjective: TrainingObjective {
     var losses = [LossPart(name: "loss", value: try total.scalar())]
     if let parts {
       let n = settings.identifierLength
+      let begin = clock.now
       for (index, document) in documents.enumerated() {
         sampler.update(document, identifier: parts.identifiers[index * n..<(index + 1) * n])
       }
+      samplingDuration += clock.now - begin
       losses += [
         LossPart(name: "pairwise", value: try parts.pairwise.scalar()),
         LossPart(name: "retrieval", value: try parts.retrieval.scalar()),
@@ -116,6 +108,40 @@ public struct RefinementObjective: TrainingObjective {
       ]
     }
     return (losses, gradients)
+  }
+
+  /// The queries of a batch in tokens, and for each in turn its positive document and negatives.
+  mutating func examples(
+    ofBatch batch: Int, key: RandomKey
+  ) -> (queries: [[Int32]], documents: [Int]) {
+    let r = recipe.refinement
+    var generator = SeededGenerator(key)
+    var queries: [[Int32]] = []
+    var documents: [Int] = []
+    for index in 0..<optimization.batchSize {
+      let position = batch * optimization.batchSize + index
+      let (tokens, positives) = query(sources[order.example(at: position)], using: &generator)
+      let positive = positives[Int.random(in: 0..<positives.count, using: &generator)]
+      queries.append(droppingTokens(tokens, rate: r.tokenDropRate, using: &generator))
+      documents.append(positive)
+      let begin = clock.now
+      documents += sampler.negatives(
+        for: positive, count: negatives, excluding: Set(positives),
+        usesPrefixes: r.usesPrefixNegatives, using: &generator)
+      samplingDuration += clock.now - begin
+    }
+    return (queries, documents)
+  }
+
+  /// The queries of a batch in words; their negatives follow from what came before.
+  public func exampleNames(inBatch batch: Int) -> [String] {
+    var order = order
+    return (0..<optimization.batchSize).map { index in
+      switch sources[order.example(at: batch * optimization.batchSize + index)] {
+      case .question(let question): corpus.name(ofQuestion: question)
+      case .chunk(let document): "a chunk of " + corpus.name(ofDocument: document)
+      }
+    }
   }
 
   private func query(

@@ -6,6 +6,8 @@ import GLENText
 public struct TrainingCorpus: Sendable {
   /// One training query and the documents that answer it.
   public struct Question: Sendable {
+    /// Its position in the dataset.
+    public var query: Int
     /// Its tokens, with the end token.
     public var tokens: [Int32]
     /// The positions of its positive documents, in ascending order.
@@ -22,6 +24,8 @@ public struct TrainingCorpus: Sendable {
   public let keywords: [[Int32]]
   /// The most tokens of a document, the end token included.
   public let maximumDocumentLength: Int
+  /// Where the names come from; whoever trains holds it anyway.
+  private let dataset: RetrievalDataset
 
   /// Tokenises a dataset and extracts keywords.
   ///
@@ -41,12 +45,14 @@ public struct TrainingCorpus: Sendable {
     }
     documents = sequences("documents") { tokenizer.encode(TextCleaning.clean($0)) }
     maximumDocumentLength = recipe.maximumDocumentLength
+    self.dataset = dataset
     var positives: [Int: Set<Int>] = [:]
     for judgement in try dataset.judgements(split: split) where judgement.isPositive {
       positives[judgement.query, default: []].insert(judgement.document)
     }
     questions = positives.keys.sorted().map { query in
       Question(
+        query: query,
         tokens: tokenizer.encode(
           TextCleaning.clean(dataset.queries[query].text),
           maximumLength: recipe.maximumQueryLength),
@@ -66,6 +72,14 @@ public struct TrainingCorpus: Sendable {
     }
     let extractor = KeywordExtractor(documents: Array(pieces), tokenizer: tokenizer)
     keywords = extractor.keywordTargets(count: recipe.identifierLength)
+  }
+
+  /// What messages call a document.
+  func name(ofDocument document: Int) -> String { "document '\(dataset.documents[document].id)'" }
+
+  /// What messages call a training query.
+  func name(ofQuestion question: Int) -> String {
+    "query '\(dataset.queries[questions[question].query].id)'"
   }
 
   /// A random part of a document and the end token.

@@ -15,6 +15,8 @@ public protocol TrainingObjective {
 
   /// The tokens that went through the encoder since the objective was made.
   var tokenCount: Int { get }
+  /// The time that went to choosing negatives since the objective was made.
+  var samplingDuration: Duration { get }
 
   /// The losses and the gradients of one forward computation.
   ///
@@ -25,11 +27,19 @@ public protocol TrainingObjective {
   mutating func gradients(
     of model: T5Model, batch: Int, key: RandomKey
   ) throws -> (losses: [LossPart], gradients: Gradients)
+
+  /// The examples of a batch in words, for whoever looks for the cause of an error.
+  func exampleNames(inBatch batch: Int) -> [String]
 }
 
 extension TrainingObjective {
   /// Zero: nothing is counted.
   public var tokenCount: Int { 0 }
+  /// Zero: no negatives are chosen.
+  public var samplingDuration: Duration { .zero }
+
+  /// None: they have no names.
+  public func exampleNames(inBatch batch: Int) -> [String] { [] }
 }
 
 /// A number that training reports under a name; the first part of a step is the whole loss.

@@ -39,6 +39,7 @@ public struct PretrainingSession {
   public func run(_ text: PretrainingText, to output: URL) throws -> ModelFolder {
     try recipe.validate()
     try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
+    AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: text, in: output)
     var model = try model(for: tokenizer)
     let size = model.configuration.vocabularySize

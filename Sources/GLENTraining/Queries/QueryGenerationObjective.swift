@@ -56,4 +56,14 @@ public struct QueryGenerationObjective: TrainingObjective {
     }
     return ([LossPart(name: "loss", value: try loss.scalar())], gradients)
   }
+
+  /// The examples of a batch in words.
+  public func exampleNames(inBatch batch: Int) -> [String] {
+    var order = order
+    return (0..<optimization.batchSize).map { index in
+      let pair = pairs[order.example(at: batch * optimization.batchSize + index)]
+      return corpus.name(ofQuestion: pair.question) + " of "
+        + corpus.name(ofDocument: pair.document)
+    }
+  }
 }

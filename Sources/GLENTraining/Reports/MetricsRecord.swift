@@ -18,6 +18,7 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
       "speed/updates_per_second": progress.stepsPerSecond,
       "speed/tokens_per_second": progress.tokensPerSecond,
     ]
+    if progress.samplingShare > 0 { values["speed/sampling_share"] = progress.samplingShare }
     for part in progress.losses {
       let group = part.name == "loss" || part.name == "temperature" ? "" : "loss/"
       values[group + part.name] = Double(part.value)

@@ -21,10 +21,10 @@ public struct PhaseTrainer {
   public var validate: ((T5Model) throws -> Double)?
   /// Receives every update's progress.
   public var report: (TrainingProgress) -> Void = { _ in }
-  /// Asked before every update; true saves a checkpoint and stops with `CancellationError`.
+  /// Asked before every step; true saves a checkpoint and stops with `CancellationError`.
   public var shouldStop: () -> Bool = { Task.isCancelled }
 
-  private let key: RandomKey
+  let key: RandomKey
   private var best: (value: Double, model: T5Model)?
 
   /// A trainer before its first update.
@@ -34,10 +34,12 @@ public struct PhaseTrainer {
 
   /// Trains to the last step of the objective's schedule.
   ///
-  /// With validation, the model ends as it was at its best value.
+  /// With validation, the model ends as it was at its best value. A checkpoint is written once the
+  /// losses and gradients of its model are known to be sound: one that has diverged never replaces
+  /// one that had not.
   ///
-  /// - Throws: `TrainingError.notFinite` if a loss or gradient is not a number (the model is as
-  ///   before that update); `CancellationError`; `TensorError`.
+  /// - Throws: `TrainingError.diverged` if a loss or the gradients' norm is not a number or beyond
+  ///   the recipe's limit (the model is as before that update); `CancellationError`; `TensorError`.
   public mutating func train(
     _ model: inout T5Model, _ objective: inout some TrainingObjective
   ) throws {
@@ -46,28 +48,16 @@ public struct PhaseTrainer {
     let schedule = LearningRateSchedule(
       warmupSteps: o.warmupSteps, steps: o.steps, shape: o.schedule)
     let clock = ContinuousClock()
-    var recent = [(time: clock.now, tokens: objective.tokenCount)]
+    var recent = [Moment(clock.now, objective)]
+    let firstStep = step
     while step < o.steps {
-      if shouldStop() {
-        try saveCheckpoint(model, objective)
-        throw CancellationError()
-      }
-      var (losses, gradients) = try objective.gradients(
-        of: model, batch: step * o.accumulation, key: key.split(step * o.accumulation))
-      for extra in 1..<max(o.accumulation, 1) {
-        let batch = step * o.accumulation + extra
-        let more = try objective.gradients(of: model, batch: batch, key: key.split(batch))
-        try gradients.add(more.gradients)
-        for index in losses.indices { losses[index].value += more.losses[index].value }
-      }
+      let stops = shouldStop()
+      let isDue = o.checkpointInterval > 0 && step > firstStep && step % o.checkpointInterval == 0
+      let memory = stops || isDue ? objective.memory : nil
+      let (losses, gradients, norm) = try soundGradients(of: model, &objective)
+      if let memory { try saveCheckpoint(model, objective, memory: memory) }
+      if stops { throw CancellationError() }
       let share = 1 / Float(o.accumulation)
-      for index in losses.indices { losses[index].value *= share }
-      let norm = try gradients.norm() * share
-      guard let loss = losses.first?.value, loss.isFinite, norm.isFinite else {
-        throw TrainingError.notFinite(
-          phase: objective.name, step: step,
-          what: losses.first?.value.isFinite == true ? "gradient" : "loss")
-      }
       if step == 0, let validate, o.validationInterval > 0 {
         // A phase that never does better than what it began with changes nothing.
         best = (try validate(model), model)
@@ -89,25 +79,42 @@ public struct PhaseTrainer {
         progress.validation = value
         if value > best?.value ?? -.infinity { best = (value, model) }
       }
-      recent.append((clock.now, objective.tokenCount))
+      recent.append(Moment(clock.now, objective))
       if recent.count > 50 { recent.removeFirst() }
       let (first, last) = (recent[0], recent[recent.count - 1])
       let seconds = max((last.time - first.time) / .seconds(1), 1e-9)
       progress.stepsPerSecond = Double(recent.count - 1) / seconds
       progress.tokensPerSecond = Double(last.tokens - first.tokens) / seconds
+      progress.samplingShare = (last.sampling - first.sampling) / .seconds(1) / seconds
       report(progress)
-      if o.checkpointInterval > 0, step % o.checkpointInterval == 0, step < o.steps {
-        try saveCheckpoint(model, objective)
-      }
     }
     if let best { model = best.model }
+  }
+
+  /// What rates are computed from.
+  private struct Moment {
+    var time: ContinuousClock.Instant
+    var tokens: Int
+    var sampling: Duration
+
+    init(_ time: ContinuousClock.Instant, _ objective: some TrainingObjective) {
+      (self.time, tokens, sampling) = (time, objective.tokenCount, objective.samplingDuration)
+    }
   }
 }
 
 extension PhaseTrainer {
   /// Writes everything that the run needs to go on, in one file that is replaced at once.
-  func saveCheckpoint(_ model: T5Model, _ objective: some TrainingObjective) throws {
+  ///
+  /// - Parameter memory: the objective's, as it was before it computed gradients of this model.
+  /// - Throws: `TrainingError.notFinite` for a model that no run can go on from.
+  func saveCheckpoint(
+    _ model: T5Model, _ objective: some TrainingObjective, memory: [Int32]
+  ) throws {
     guard let checkpointURL else { return }
+    if let name = try model.nameOfNonFiniteParameter() {
+      throw TrainingError.notFinite(weight: name)
+    }
     var contents: [(name: String, content: SafetensorsFile.Content)] = []
     for (name, tensor) in model.parameters { contents.append((name, .float(tensor))) }
     for (name, moments) in optimizer.moments.sorted(by: { $0.key < $1.key }) {
@@ -119,7 +126,7 @@ extension PhaseTrainer {
         contents.append(("best/" + name, .float(tensor)))
       }
     }
-    contents.append(("memory", .integers(objective.memory, shape: [objective.memory.count])))
+    contents.append(("memory", .integers(memory, shape: [memory.count])))
     try SafetensorsFile.write(
       contents,
       metadata: [

@@ -28,6 +28,10 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var weightDecay: Float = 1e-4
     /// The norm that gradients are clipped to; 0 does not clip.
     public var clippingNorm: Float = 1
+    /// The loss beyond which the run has diverged and ends; 0 for none.
+    public var largestLoss: Float = 1e3
+    /// The gradients' norm, before clipping, beyond which the run has diverged; 0 for none.
+    public var largestGradientNorm: Float = 1e8
     /// Dropout while training; the model's own rate if nil.
     public var dropout: Float?
     /// Updates between checkpoints; 0 for none.
@@ -199,6 +203,7 @@ extension Recipe {
           && o.decoderLearningRate < 1, "\(name): learning rates must be between 0 and 1")
       try require(
         o.warmupSteps >= 0 && o.weightDecay >= 0 && o.clippingNorm >= 0
+          && o.largestLoss >= 0 && o.largestGradientNorm >= 0
           && (0..<1).contains(o.dropout ?? 0) && o.checkpointInterval >= 0
           && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
     }

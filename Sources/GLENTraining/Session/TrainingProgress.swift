@@ -14,6 +14,8 @@ public struct TrainingProgress: Sendable {
   public var stepsPerSecond: Double
   /// Tokens a second that went through the encoder, lately; 0 where a phase does not count them.
   public var tokensPerSecond = 0.0
+  /// The share of the time, lately, that went to choosing negatives and to remembering identifiers.
+  public var samplingShare = 0.0
   /// What else the validation measured, if this update was followed by one.
   public var measurements: [LossPart] = []
   /// The latest validation's value, if this update was followed by one.

@@ -49,7 +49,7 @@ public struct TrainingSession {
   public var logger = Logger(label: "glen.train") { _ in SwiftLogNoOpLogHandler() }
   /// Receives every update's progress.
   public var report: (TrainingProgress) -> Void = { _ in }
-  /// Asked before every update; true saves a checkpoint and ends with `CancellationError`.
+  /// Asked before every step; true saves a checkpoint and ends with `CancellationError`.
   public var shouldStop: () -> Bool = { Task.isCancelled }
   /// Called with the saved model when a phase has ended.
   public var phaseEnded: (Phase, ModelFolder) throws -> Void = { _, _ in }
@@ -73,7 +73,8 @@ public struct TrainingSession {
     guard !dataset.documents.isEmpty else {
       throw TrainingError.trainingData(reason: "the corpus has no documents")
     }
-    try makeFolder(output)
+    try Self.makeFolder(output)
+    AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: dataset, in: output)
     var model = try model(for: tokenizer)
     let size = model.configuration.vocabularySize
@@ -141,7 +142,9 @@ public struct TrainingSession {
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
         try Self.run(&trainer, &model, &objective, resuming: resumeURL)
         // Whoever is stopped in the next phase before its first checkpoint goes on from here.
-        if phase != phases.last { try trainer.saveCheckpoint(model, objective) }
+        if phase != phases.last {
+          try trainer.saveCheckpoint(model, objective, memory: objective.memory)
+        }
       case .refine:
         var objective = try RefinementObjective(
           corpus, recipe: recipe, settings: settings, mask: mask, key: key.split(2))
@@ -208,7 +211,8 @@ public struct TrainingSession {
     }
   }
 
-  private func makeFolder(_ url: URL) throws {
+  /// Makes a folder, and those above it, if they are not there.
+  static func makeFolder(_ url: URL) throws {
     do {
       try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     } catch {
@@ -269,7 +273,7 @@ public struct TrainingSession {
     recipe: some Encodable, to output: URL
   ) throws {
     if let name = try model.nameOfNonFiniteParameter() {
-      throw TrainingError.notFinite(phase: "last", step: 0, what: "weight \(name)")
+      throw TrainingError.notFinite(weight: name)
     }
     try model.save(to: output, metadata: ModelFolder.metadata(vocabulary: tokenizer.modelData))
     try AtomicFile.write(

@@ -67,6 +67,45 @@ import Testing
     #expect(try model.identifiers(states, mask: mask).tokens.values() == remembered)
   }
 
+  /// A query's positives are no negatives of its own, however near they are; other documents with
+  /// the same identifier are the first to be drawn, unless negatives are random.
+  @Test(arguments: [true, false])
+  func negativesShareThePositivesPrefixAndAnswerNothing(usesPrefixes: Bool) throws {
+    // Every question of documents 0 to 2 has all three as positives.
+    let rows = (0..<3).flatMap { question in
+      (0..<3).map { "a\(question)\td\($0)\t1\n" }
+    }.joined()
+    let folder = try TemporaryFolder(ToyCorpus.files.merging(["qrels/train.tsv": rows]) { $1 })
+    var recipe = ToyCorpus.recipe
+    recipe.refinement.usesPrefixNegatives = usesPrefixes
+    let corpus = try TrainingCorpus(
+      RetrievalDataset(contentsOf: folder.url), tokenizer: WordTokenizer(), recipe: recipe)
+    let settings = ToyCorpus.settings()
+    var objective = try RefinementObjective(
+      corpus, recipe: recipe, settings: settings,
+      mask: settings.mask(vocabularySize: 128, on: CPUBackend.shared), key: RandomKey(seed: 1))
+    // Documents 0 to 6 share an identifier; all others have one of their own.
+    var sampler = PrefixNegativeSampler(documentCount: 30, identifierLength: 3)
+    for document in 0..<30 {
+      let own = document < 7 ? [9, 9, 9] : [Int32(document), 0, 0]
+      sampler.update(document, identifier: own[...])
+    }
+    objective.memory = sampler.state
+    var drawn: Set<Int> = []
+    for batch in 0..<20 {
+      let (queries, documents) = objective.examples(
+        ofBatch: batch, key: RandomKey(seed: UInt64(batch)))
+      #expect(documents.count == 4 * queries.count)
+      for query in queries.indices {
+        let own = documents[4 * query..<4 * query + 4]
+        #expect((0..<3).contains(own.first ?? -1) && Set(own).count == 4)
+        drawn.formUnion(own.dropFirst())
+      }
+    }
+    #expect(drawn == (usesPrefixes ? Set(3..<7) : Set(3..<30)))
+    #expect(objective.samplingDuration > .zero)
+  }
+
   @Test(arguments: [(0, 1 as Float), (10, 0.36787945), (5, 0.60653067), (150, 1e-5)])
   func theTemperatureFallsWithTheEpoch(batch: Int, expected: Float) throws {
     // 60 questions and batches of 6: ten batches an epoch.

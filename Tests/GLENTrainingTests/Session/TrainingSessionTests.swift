@@ -219,6 +219,33 @@ import Testing
     }
   }
 
+  /// Old checkpoints make way for new ones, and what a killed process left is swept up.
+  @Test func oneCheckpointIsKept() throws {
+    let output = try TemporaryFolder()
+    func leftover(_ process: pid_t, _ number: String) throws -> String {
+      let name = "checkpoint.safetensors.writing-\(process)-\(number)"
+      try output.write(Data("cut short".utf8), to: name)
+      return name
+    }
+    // No process has the largest number that there can be; this one may be writing.
+    let dead = try leftover(.max, "1")
+    let kept = [try leftover(getpid(), "2"), try leftover(.max, "x")]
+    var seen: Set<[String]> = []
+    let session = Self.session {
+      $0.recipe.keywords.optimization.checkpointInterval = 1
+      $0.recipe.refinement.optimization.checkpointInterval = 1
+      $0.report = { _ in
+        let names = try? Self.names(in: output.url)
+        seen.insert((names ?? []).filter { $0.hasPrefix("checkpoint.safetensors") })
+      }
+    }
+    _ = try session.run(dataset, to: output.url)
+    // Before the first checkpoint, and from then on.
+    #expect(seen == [kept.sorted(), (kept + ["checkpoint.safetensors"]).sorted()])
+    #expect(!FileManager.default.fileExists(atPath: output.url.appendingPathComponent(dead).path))
+    #expect(try Self.names(in: output.url) == (Self.files + kept).sorted())
+  }
+
   @Test func resumingNeedsACheckpoint() throws {
     let output = try TemporaryFolder()
     let error = #expect(throws: TrainingError.self) {
@@ -294,9 +321,8 @@ import Testing
         $0.start = .folder(damaged)
         $0.phases = [phase]
       }
-      #expect(throws: TrainingError.notFinite(phase: name, step: 0, what: "loss")) {
-        try session.run(dataset, to: output.url)
-      }
+      let error = #expect(throws: TrainingError.self) { try session.run(dataset, to: output.url) }
+      #expect(error?.description.contains("the \(name) phase diverged at step 0;") == true)
     }
     #expect(try Self.weights(output.url) == before)
   }

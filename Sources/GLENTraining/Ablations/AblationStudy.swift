@@ -1,0 +1,180 @@
+import Foundation
+import GLENIndex
+import GLENTensor
+
+/// Trains, indexes and evaluates a recipe and what is left of it without each of its parts.
+///
+/// Every run is a folder `<ablation>/seed-<seed>` with its model and, once it is evaluated, a file of
+/// measures. What is there is not done again, and a run that was stopped goes on from its checkpoint.
+/// Ablations that change nothing before phase 2 begin with one and the same model, that of
+/// `noRefinement`, which is what the whole run would have had there, to the last bit.
+public struct AblationStudy {
+  /// What is measured.
+  static let metrics = ["R@1", "R@10", "MRR@100"].compactMap { try? RankingMetric($0) }
+
+  /// The training that ablations change: its recipe and start; `seed`, `phases`, `resumes` are set
+  /// for each run.
+  public var session: TrainingSession
+  /// The rows of the table.
+  public var ablations = Ablation.allCases
+  /// The seeds of all random numbers, one run each.
+  public var seeds: [UInt64] = [1, 2, 3]
+  /// The splits to rank; all but `train` and `dev` if nil, or `dev` where there is no other.
+  public var splits: [String]?
+  /// How often `shuffledCollisions` shuffles.
+  public var shuffleCount = 10_000
+  /// Called with each training before it begins, to hear its progress, say.
+  public var prepare: (inout TrainingSession, _ run: String, _ folder: URL) -> Void = { _, _, _ in }
+  /// Called when a run's model is about to be evaluated.
+  public var evaluates: (_ run: String) -> Void = { _ in }
+
+  /// A study of all ablations with three seeds.
+  public init(_ session: TrainingSession) {
+    self.session = session
+  }
+
+  /// Does what is not done yet, and returns the table.
+  ///
+  /// - Throws: `TrainingError.checkpoint` for a folder of another recipe, start or corpus; whatever
+  ///   training, indexing and searching throw, `CancellationError` among it.
+  public func run(_ dataset: RetrievalDataset, in folder: URL) throws -> AblationTable {
+    try session.recipe.validate()
+    var splits = self.splits ?? dataset.splits.filter { $0 != "train" && $0 != "dev" }
+    if splits.isEmpty { splits = ["dev"] }
+    for split in splits where !dataset.splits.contains(split) {
+      throw TrainingError.missingSplit(
+        split: split, path: dataset.folder.path, available: dataset.splits)
+    }
+    try claim(folder, for: dataset)
+    var table = AblationTable(seeds: seeds, rows: [])
+    for ablation in ablations {
+      var reports: [[String: EvaluationReport]] = []
+      for seed in seeds {
+        let run = Run(ablation: ablation, seed: seed, folder: folder)
+        reports.append(try measures(of: run, on: splits, of: dataset))
+      }
+      let cells = splits.flatMap { split in
+        Self.metrics.map { metric in
+          AblationTable.Cell(
+            split: split, metric: metric.name,
+            estimate: MeanEstimate(reports.map { $0[split]?[metric] ?? 0 }))
+        }
+      }
+      table.rows.append(AblationTable.Row(ablation: ablation, cells: cells))
+    }
+    return table
+  }
+
+  /// One row's work with one seed.
+  private struct Run {
+    var ablation: Ablation
+    var seed: UInt64
+    var folder: URL
+
+    var name: String { "\(ablation.rawValue)/seed-\(seed)" }
+    var url: URL { folder.appendingPathComponent(name) }
+    var measuresURL: URL { url.appendingPathComponent("measures.json") }
+    var checkpointURL: URL { url.appendingPathComponent("checkpoint.safetensors") }
+
+    func exists(_ url: URL) -> Bool { FileManager.default.fileExists(atPath: url.path) }
+
+    /// Whether the model is there as a whole (its recipe is saved last) and was not left on its way.
+    var isTrained: Bool {
+      exists(url.appendingPathComponent("recipe.json")) && !exists(checkpointURL)
+    }
+  }
+
+  /// Writes down what the folder is for, or checks that it is for this.
+  private func claim(_ folder: URL, for dataset: RetrievalDataset) throws {
+    struct Study: Encodable {
+      var recipe: Recipe
+      var start: String
+      var documents: Int
+      var queries: Int
+      var generatedQueries: [String]
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    let data = try encoder.encode(
+      Study(
+        recipe: session.recipe, start: "\(session.start)", documents: dataset.documents.count,
+        queries: dataset.queries.count, generatedQueries: session.generatedQueryURLs.map(\.path)))
+    let url = folder.appendingPathComponent("study.json")
+    guard let earlier = try? Data(contentsOf: url) else {
+      try TrainingSession.makeFolder(folder)
+      return try AtomicFile.write(data, to: url)
+    }
+    guard earlier == data else {
+      throw TrainingError.checkpoint(
+        path: url.path,
+        reason: "the folder's runs have another recipe, start or corpus; expected those that it "
+          + "began with, got others; choose another folder, or remove this one")
+    }
+  }
+
+  /// A run's measures: from its file, or of its model, which is trained if it is not there.
+  private func measures(
+    of run: Run, on splits: [String], of dataset: RetrievalDataset
+  ) throws -> [String: EvaluationReport] {
+    var known: [String: EvaluationReport] = [:]
+    if let data = try? Data(contentsOf: run.measuresURL) {
+      do {
+        known = try JSONDecoder().decode([String: EvaluationReport].self, from: data)
+      } catch {
+        throw TrainingError.checkpoint(
+          path: run.measuresURL.path, reason: "is damaged; remove it, and the run is measured again"
+        )
+      }
+    }
+    guard splits.contains(where: { known[$0] == nil }) else { return known }
+    // Shuffling is the full model's, measured in another way.
+    let trained =
+      run.ablation == .shuffledCollisions
+      ? Run(ablation: .full, seed: run.seed, folder: run.folder) : run
+    let model = try model(of: trained, dataset)
+    evaluates(run.name)
+    let retriever = try Indexer(model: model).index(dataset.documents)
+    for split in splits where known[split] == nil {
+      known[split] = try report(run.ablation, split, of: dataset, by: retriever)
+    }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+    try TrainingSession.makeFolder(run.url)
+    try AtomicFile.write(encoder.encode(known), to: run.measuresURL)
+    return known
+  }
+
+  private func model(of run: Run, _ dataset: RetrievalDataset) throws -> ModelFolder {
+    if run.isTrained { return try ModelFolder(opening: run.url, on: session.backend) }
+    var session = session
+    session.seed = run.seed
+    session.recipe = run.ablation.recipe(from: session.recipe)
+    session.phases = [.keywords, .refine]
+    var beforeRefinement = session.recipe
+    beforeRefinement.refinement = self.session.recipe.refinement
+    if beforeRefinement == self.session.recipe, run.ablation != .noRefinement {
+      let first = Run(ablation: .noRefinement, seed: run.seed, folder: run.folder)
+      _ = try model(of: first, dataset)
+      (session.start, session.tokenizerURL) = (.folder(first.url), nil)
+      session.phases = [.refine]
+    }
+    session.resumes = run.exists(run.checkpointURL)
+    prepare(&session, run.name, run.url)
+    return try session.run(dataset, to: run.url)
+  }
+
+  private func report(
+    _ ablation: Ablation, _ split: String, of dataset: RetrievalDataset, by retriever: Retriever
+  ) throws -> EvaluationReport {
+    let judgements = try RelevanceJudgements(dataset, split: split)
+    let queries = dataset.queries.filter { judgements.grades[$0.id] != nil }
+    let ranking = SplitRanking(depth: 100)
+    if ablation == .shuffledCollisions {
+      return try CollisionShuffles(
+        ranking, of: queries, by: retriever, against: judgements, metrics: Self.metrics
+      ).summary(count: shuffleCount).mean
+    }
+    let run = try GLENTraining.Run(ranking.rankings(of: queries, by: retriever))
+    return Evaluation(of: run, against: judgements, metrics: Self.metrics).report()
+  }
+}

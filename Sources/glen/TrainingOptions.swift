@@ -1,0 +1,78 @@
+import ArgumentParser
+import Foundation
+import GLENModel
+import GLENTraining
+
+/// What `glen train` and `glen ablate` have in common: the recipe, and what a model begins from.
+struct TrainingOptions: ParsableArguments {
+  @Option(name: .customLong("init"), help: "A T5 folder to begin from.") var initial: String?
+  @Option(help: "The size of a new model: tiny, mini, small or base.") var size: String?
+  @Option(help: "A SentencePiece model to use.") var tokenizer: String?
+  @Option(help: "A file of generated queries for phase 1; may be given several times.")
+  var generatedQueries: [String] = []
+  @Option(help: "The tokens of an identifier.") var identifierLength: Int?
+  @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
+  @Option(help: "The recipe to begin from: paper or small.") var preset = "small"
+  @Option(help: "A value of the recipe, as in keywords.optimization.steps=4000; may be repeated.")
+  var set: [String] = []
+  @Option(help: "Where tokenised corpora are kept for other runs; without it in OUT/cache.")
+  var cache: String?
+  @Option(help: "cpu or cuda.") var device = Device.cpu
+
+  func validate() throws {
+    if initial != nil && size != nil { throw ValidationError("give --init or --size, not both") }
+    if let size, T5Configuration(preset: size) == nil {
+      throw ValidationError(
+        "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
+    }
+    if let identifierLength, !(1...64).contains(identifierLength) {
+      throw ValidationError("--identifier-length must be 1 to 64")
+    }
+    guard Recipe.preset(preset) != nil else {
+      throw ValidationError("no recipe is called \(preset); known: paper, small")
+    }
+  }
+
+  /// The preset, the file over it, then the single values.
+  func resolvedRecipe() throws -> Recipe {
+    var resolved = Recipe.preset(preset) ?? .small
+    if let recipe {
+      resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
+    }
+    if let identifierLength { resolved.identifierLength = identifierLength }
+    for assignment in set {
+      do {
+        try resolved.set(assignment)
+      } catch {
+        throw ValidationError("--set \(error)")
+      }
+    }
+    return resolved
+  }
+
+  /// A training as these options and those of the corpus say, before it knows its seed.
+  ///
+  /// - Parameters:
+  ///   - start: what the network begins from where neither --init nor --size says it.
+  ///   - out: the folder that holds the cache where --cache names none.
+  func session(
+    _ data: DatasetOptions, start: TrainingSession.Start? = nil, out: String
+  ) throws -> TrainingSession {
+    let own: TrainingSession.Start =
+      if let initial {
+        .folder(URL(fileURLWithPath: initial))
+      } else {
+        start ?? .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
+      }
+    var session = TrainingSession(recipe: try resolvedRecipe(), start: own)
+    session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
+    session.generatedQueryURLs = generatedQueries.map { URL(fileURLWithPath: $0) }
+    session.malformedLineLimit = data.malformedLimit
+    session.cacheFolder = URL(fileURLWithPath: cache ?? out + "/cache")
+    session.backend = try device.backend()
+    session.logger = Console.logger
+    Interruption.listen()
+    session.shouldStop = { Interruption.isRequested }
+    return session
+  }
+}
