@@ -17,7 +17,8 @@ struct Pretrain: ParsableCommand {
   @Option(help: "The folder for the model.") var out: String
   @Option(name: .customLong("init"), help: "A model folder to go on from.") var initial: String?
   @Option(help: "The size of a new model: tiny, mini, small or base.") var size = "mini"
-  @Flag(inversion: .prefixedNo, help: "Gated GELU, as in T5 1.1.") var gated = true
+  @Flag(inversion: .prefixedNo, help: "Gated GELU, as in T5 1.1, at two thirds of the width.")
+  var gated = true
   @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
   @Option(help: "The number of updates, instead of the recipe's.") var steps: Int?
   @Option(help: "cpu or cuda.") var device = Device.cpu
@@ -39,6 +40,8 @@ struct Pretrain: ParsableCommand {
     if let steps { resolved.optimization.steps = steps }
     var configuration = T5Configuration(preset: size) ?? T5Configuration()
     configuration.isGated = gated
+    // A gate is a third matrix: at two thirds of the width all three are as large as the two were.
+    if gated { configuration.feedForwardWidth = configuration.feedForwardWidth * 2 / 3 / 64 * 64 }
     var session = PretrainingSession(recipe: resolved, configuration: configuration)
     session.initialURL = initial.map { URL(fileURLWithPath: $0) }
     session.seed = seed
