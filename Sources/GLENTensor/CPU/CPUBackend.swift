@@ -46,13 +46,15 @@ public final class CPUBackend: Backend {
     }
     withoutActuallyEscaping(body) { body in
       var job = Job(count: count, parts: parts, body: body)
-      glen_team_run(
-        team, Int32(parts),
-        { job, part in
-          guard let job = job?.assumingMemoryBound(to: Job.self).pointee else { return }
-          let part = Int(part)
-          job.body(job.count * part / job.parts..<job.count * (part + 1) / job.parts)
-        }, &job)
+      withUnsafeMutablePointer(to: &job) { job in
+        glen_team_run(
+          team, Int32(parts),
+          { job, part in
+            guard let job = job?.assumingMemoryBound(to: Job.self).pointee else { return }
+            let part = Int(part)
+            job.body(job.count * part / job.parts..<job.count * (part + 1) / job.parts)
+          }, job)
+      }
     }
   }
 
