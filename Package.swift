@@ -123,8 +123,8 @@ let package = Package(
     .testTarget(
       name: "GLENCommandTests",
       dependencies: [
-        "add-and-remove", "ask-in-terminal", "filter-by-metadata", "glen", "index-texts",
-        "search-index",
+        "GLENIndex", "add-and-remove", "ask-in-terminal", "filter-by-metadata", "glen",
+        "index-texts", "search-index",
       ],
       swiftSettings: settings),
   ],

@@ -84,12 +84,12 @@ struct Demo {
   /// Prints a question's hits with their identifiers in words, as the paper's Table 7.
   private func answer(
     _ question: String, _ retriever: Retriever, _ dataset: RetrievalDataset,
-    relevant: Set<String> = []
+    relevant: Set<ExactText> = []
   ) throws {
     print("“\(question)”")
     for (place, hit) in try retriever.search(question, limit: 3).enumerated() {
       let words = hit.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
-      let mark = relevant.contains(hit.id) ? "✓" : " "
+      let mark = relevant.contains(ExactText(hit.id)) ? "✓" : " "
       print("  \(place + 1). \(mark) \(words.joined(separator: "-"))  →  \(hit.title ?? hit.id)")
     }
     print("")

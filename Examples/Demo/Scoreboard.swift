@@ -7,8 +7,8 @@ struct Scoreboard {
   private let judgements: RelevanceJudgements
   private let queries: [Query]
   /// Queries whose document has a training question, and those whose document has none.
-  private let seen: Set<String>
-  private let unseen: Set<String>
+  private let seen: Set<ExactText>
+  private let unseen: Set<ExactText>
   private let metrics: [RankingMetric]
   private var rows: [(label: String, seen: EvaluationReport, unseen: EvaluationReport)] = []
 
@@ -16,10 +16,10 @@ struct Scoreboard {
     self.dataset = dataset
     judgements = try RelevanceJudgements(dataset, split: "test")
     let judgements = judgements
-    queries = dataset.queries.filter { judgements.grades[$0.id] != nil }
+    queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
     let trained = Set(
       try dataset.judgements(split: "train").filter(\.isPositive).map {
-        dataset.documents[$0.document].id
+        ExactText(dataset.documents[$0.document].id)
       })
     let seen = judgements.grades.filter { _, grades in
       grades.contains { $0.value > 0 && trained.contains($0.key) }
@@ -41,8 +41,8 @@ struct Scoreboard {
     rows.append(
       (
         "  its collisions shuffled",
-        shuffles.summary(count: 1000) { seen.contains($0) }.mean,
-        shuffles.summary(count: 1000) { unseen.contains($0) }.mean
+        shuffles.summary(count: 1000) { seen.contains(ExactText($0)) }.mean,
+        shuffles.summary(count: 1000) { unseen.contains(ExactText($0)) }.mean
       ))
   }
 
@@ -56,8 +56,8 @@ struct Scoreboard {
   ) throws -> (seen: EvaluationReport, unseen: EvaluationReport) {
     let evaluation = Evaluation(of: try Run(rankings), against: judgements, metrics: metrics)
     return (
-      evaluation.report { seen.contains($0) },
-      evaluation.report { unseen.contains($0) }
+      evaluation.report { seen.contains(ExactText($0)) },
+      evaluation.report { unseen.contains(ExactText($0)) }
     )
   }
 
@@ -101,8 +101,8 @@ struct Scoreboard {
     return (0..<min(count, queries.count)).map { queries[$0 * queries.count / count] }
   }
 
-  func relevant(_ query: Query) -> Set<String> {
-    Set((judgements.grades[query.id] ?? [:]).filter { $0.value > 0 }.keys)
+  func relevant(_ query: Query) -> Set<ExactText> {
+    Set((judgements.grades[ExactText(query.id)] ?? [:]).filter { $0.value > 0 }.keys)
   }
 
   private static func percent(_ value: Double) -> String {

@@ -73,7 +73,7 @@ struct Remove: ParsableCommand {
     let writer = try IndexWriter(opening: URL(fileURLWithPath: index))
     try writer.remove(ids: id)
     try writer.commit()
-    try ChangeReport.print(index, removed: Set(id).count, json: json)
+    try ChangeReport.print(index, removed: Set(id.map { ExactText($0) }).count, json: json)
   }
 }
 

@@ -122,7 +122,7 @@ struct Evaluate: ParsableCommand {
   private static func questions(
     of judgements: RelevanceJudgements, in dataset: RetrievalDataset
   ) -> [Query] {
-    dataset.queries.filter { judgements.grades[$0.id] != nil }
+    dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
   }
 
   /// The index's ranking, that of BM25 over its pieces, and both together.

@@ -14,6 +14,10 @@ struct Search: ParsableCommand {
   @Flag(help: "Score every identifier (the default).") var exact = false
   @Flag(help: "Rank by keywords too, by reciprocal rank; the index must keep them.")
   var hybrid = false
+  @Option(
+    name: .customLong("where"),
+    help: "Only documents whose metadata says KEY=VALUE; give it again for more that must hold.")
+  var conditions: [MetadataCondition] = []
   @Option(help: "Answer only if the best hit's probability among the corpus reaches this.")
   var minimumProbability = 0.0
   @Flag(help: "Show what each token of a hit's identifier contributes, and who came next.")
@@ -39,6 +43,12 @@ struct Search: ParsableCommand {
       opening: URL(fileURLWithPath: index), on: device.backend(), warn: Console.error)
     let options = SearchOptions(
       mode: beam.map(SearchMode.beam) ?? .exact, hybrid: hybrid ? .reciprocalRank : nil,
+      filter: conditions.isEmpty
+        ? nil
+        : retriever.filter { document in
+          let metadata = document.metadata
+          return conditions.allSatisfy { $0.holds(for: metadata) }
+        },
       minimumProbability: minimumProbability)
     for first in stride(from: 0, to: questions.count, by: 64) {
       let part = Array(questions[first..<min(first + 64, questions.count)])

@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 import Testing
 
 /// `glen add`, `remove` and `compact`: what each does to an index, and what it prints.
@@ -60,6 +61,78 @@ struct ChangeTests {
     #expect(try CommandLineTool.run("verify", index).status == 0)
     let inspected = try CommandLineTool.run("inspect", index, "--json")
     #expect(inspected.output.contains("\"documents\":29") && inspected.output.contains("\"drift\""))
+  }
+
+  private struct Answer: Decodable {
+    struct Hit: Decodable {
+      var id: String
+      var fusedScore: Float?
+      var metadata: [String: MetadataValue]
+    }
+    var hits: [Hit]
+  }
+
+  /// The hits of all documents that fulfil conditions.
+  private static func hits(
+    _ index: String, where conditions: String..., hybrid: Bool = false
+  ) throws -> [Answer.Hit] {
+    let outcome = try CommandLineTool.run(
+      ["search", index, "bees", "--top", "99", "--json"] + (hybrid ? ["--hybrid"] : [])
+        + conditions.flatMap { ["--where", $0] })
+    #expect(outcome.status == 0, "\(outcome.error)")
+    return try JSONDecoder().decode(Answer.self, from: Data(outcome.output.utf8)).hits
+  }
+
+  /// From the corpus to the index, to the hits, and to what may be one.
+  @Test func metadataComesWithTheDocuments() throws {
+    let project = try ToyProject.copy("model")
+    let index = project.path("index")
+    let corpus = """
+      {"_id": "1", "text": "Bees fly.", "metadata": {"topic": "bees", "year": 2025, "draft": true}}
+      {"_id": "2", "text": "Rivers run."}
+
+      """
+    try project.write(Data(corpus.utf8), to: "corpus/corpus.jsonl")
+    let made = try CommandLineTool.run(
+      "index", "--model", project.path("model"), "--corpus", project.path("corpus"), "--out", index,
+      "--keywords")
+    #expect(made.status == 0, "\(made.error)")
+    let more = "{\"_id\": \"3\", \"text\": \"Bees.\", \"metadata\": {\"topic\": \"bees\"}}\n"
+    try project.write(Data(more.utf8), to: "more.jsonl")
+    let added = try CommandLineTool.run("add", index, "--corpus", project.path("more.jsonl"))
+    #expect(added.status == 0, "\(added.error)")
+    let all = try Self.hits(index)
+    #expect(all.count == 3 && all.allSatisfy { $0.fusedScore == nil })
+    let first: [String: MetadataValue] = ["topic": "bees", "year": 2025, "draft": true]
+    #expect(all.first { $0.id == "1" }?.metadata == first)
+    #expect(all.first { $0.id == "2" }?.metadata == [:])
+    #expect(all.first { $0.id == "3" }?.metadata == ["topic": "bees"])
+    for (condition, ids) in [
+      ("topic=bees", ["1", "3"]), ("topic=", []), ("topic=Bees", []), ("year=2025", ["1"]),
+      ("year=2025.0", ["1"]), ("year=2024", []), ("year=x", []), ("draft=true", ["1"]),
+      ("draft=false", []), ("draft=1", []), ("other=1", []),
+    ] {
+      let found = try Self.hits(index, where: condition).map(\.id).sorted()
+      #expect(found == ids, "\(condition)")
+    }
+    #expect(try Self.hits(index, where: "topic=bees", "year=2025").map(\.id) == ["1"])
+    let fused = try Self.hits(index, where: "topic=bees", hybrid: true)
+    #expect(fused.count == 2 && fused.allSatisfy { ($0.fusedScore ?? 0) > 0 })
+    for wrong in ["topic", "=bees"] {
+      let usage = try CommandLineTool.run("search", index, "bees", "--where", wrong)
+      #expect(usage.status == 64 && usage.error.contains("--where"))
+    }
+  }
+
+  /// A name that no run could hold is refused before anything is written.
+  @Test func aTabInAnIdIsRefused() throws {
+    let project = try ToyProject.copy("index")
+    let line = "{\"_id\": \"a\\tb\", \"text\": \"x\"}\n"
+    try project.write(Data(line.utf8), to: "more.jsonl")
+    let outcome = try CommandLineTool.run(
+      "add", project.path("index"), "--corpus", project.path("more.jsonl"))
+    #expect(outcome.status == 65 && outcome.error.contains("\"a\\tb\""), "\(outcome.error)")
+    #expect(try Self.ids(project.path("index")).count == 30)
   }
 
   @Test func mistakesChangeNothing() throws {

@@ -180,16 +180,17 @@ import Testing
       try editor.remove((0..<10).map(String.init))
       try editor.commit()
       let empty = try IndexFolder.open(folder, verifying: true)
-      #expect(empty.documentCount == 0 && empty.segments.isEmpty && empty.identifierLength == 3)
+      #expect(empty.documentCount == 0 && empty.livingCount == 0 && empty.identifierLength == 3)
       let scores = try QueryScores(
         logits: [Float](repeating: 0, count: 18), identifierLength: 3, vocabularySize: 6)
       #expect(try ExactSearch(empty.tables).rank(scores, limit: 5).isEmpty)
       #expect(try BeamSearch(empty.tables, width: 5).rank(scores, limit: 5).isEmpty)
       #expect(empty.driftReport().all == DriftReport.Group())
-      try editor.commit(compacting: true)
+      #expect(try !editor.commit(compacting: true))
       try editor.add(Self.records(["again"]))
       try editor.commit()
       #expect(try Self.ids(in: folder) == ["again"])
+      #expect(editor.snapshot.segments.count == 1)
     }
   }
 
@@ -221,6 +222,44 @@ import Testing
         #expect(found.map { opened.id(ofDocument: $0.document) } == ["2"])
       }
     }
+  }
+
+  /// What an index is made for outlives its documents.
+  @Test(arguments: [false, true])
+  func anEmptiedIndexKeepsItsFormat(compacting: Bool) throws {
+    try withTemporaryFolder { folder in
+      let segment = try IndexSegment(
+        Self.records(["0", "1"]), keywords: KeywordIndex(documents: [[7], [8]]),
+        identifierLength: 3, vocabularySize: 6, weightFormat: .float16)
+      try IndexFolder.write(
+        IndexSnapshot([segment], identifierLength: 3, vocabularySize: 6, modelFingerprint: "m"),
+        to: folder)
+      var editor = try IndexEditor(folder: folder.path)
+      try editor.remove(["0", "1"])
+      try editor.commit(compacting: compacting)
+      let empty = try IndexFolder.open(folder, verifying: true)
+      #expect(empty.livingCount == 0)
+      #expect(try #require(empty.keywords).rank([7, 8], limit: 5).isEmpty)
+      // Another process fills it again.
+      var other = try IndexEditor(folder: folder.path)
+      #expect(other.keepsKeywords)
+      try other.add(Self.records(["2"]), keywords: [[7, 9]])
+      try other.commit(compacting: compacting)
+      let filled = try IndexFolder.open(folder, verifying: true)
+      #expect(filled.segments.map(\.table.weightFormat) == [.float16])
+      let found = try #require(filled.keywords).rank([9], limit: 5)
+      #expect(found.map { filled.id(ofDocument: $0.document) } == ["2"])
+    }
+  }
+
+  /// Files of columns and lines could not hold them.
+  @Test(arguments: ["a\tb", "a\nb", "\r", "\0", "x\u{7F}"])
+  func namesWithControlCharactersAreRefused(name: String) throws {
+    let error = #expect(throws: IndexError.self) {
+      try DocumentCatalog(identifiers: ["fine", name])
+    }
+    #expect(error?.description.contains(name.debugDescription) == true)
+    _ = try DocumentCatalog(identifiers: ["fine", "a b", "\u{E9}", "e\u{301}", ""])
   }
 
   @Test func anotherModelsIndexIsNotChanged() throws {

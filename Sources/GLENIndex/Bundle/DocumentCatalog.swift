@@ -24,8 +24,8 @@ public struct DocumentCatalog: Sendable {
   ///   - identifiers: The documents' own names, in document order.
   ///   - titles: As many titles, or nil for none.
   ///   - metadata: As many dictionaries, or nil for none.
-  /// - Throws: ``IndexError/invalidDocuments(_:)`` if two names are equal, the counts differ, or a
-  ///   number is not finite.
+  /// - Throws: ``IndexError/invalidDocuments(_:)`` if two names are equal, a name has a control
+  ///   character such as a tab or a line break, the counts differ, or a number is not finite.
   /// - Complexity: O(documents * log(documents)) comparisons of names.
   public init(
     identifiers: [String], titles: [String]? = nil, metadata: [[String: MetadataValue]]? = nil
@@ -35,6 +35,12 @@ public struct DocumentCatalog: Sendable {
       throw .invalidDocuments(
         "collect documents: the \(kind) do not match the names; expected \(identifiers.count) "
           + "\(kind), got \(count); give them for every document, or for none")
+    }
+    // Runs, judgements and files of identifiers are lines of columns, which these would break.
+    if let name = identifiers.first(where: { $0.utf8.contains(where: Self.isControl) }) {
+      throw .invalidDocuments(
+        "collect documents: a name has a control character; expected names without tabs and line "
+          + "breaks, got \(name.debugDescription); rename the document")
     }
     let names = TextColumn(identifiers)
     let titleTexts = titles.map { TextColumn($0) }
@@ -71,6 +77,9 @@ public struct DocumentCatalog: Sendable {
     }
     try self.init(memory: memory, path: "the catalog in memory")
   }
+
+  /// Whether a byte is a control character of ASCII.
+  private static func isControl(_ byte: UInt8) -> Bool { byte < 0x20 || byte == 0x7F }
 
   /// Each document's metadata as one JSON object, or nothing where there is none.
   private static func metadataTexts(
@@ -187,6 +196,10 @@ public struct DocumentCatalog: Sendable {
           throw .damagedFile(
             path: path, problem: "its names are out of order, or a name occurs twice")
         }
+      }
+      for document in 0..<count where name(document).contains(where: Self.isControl) {
+        throw .damagedFile(
+          path: path, problem: "the name of document \(document) has a control character")
       }
       guard hasMetadata else { return }
       for document in 0..<count where (try? metadataOrError(ofDocument: document)) == nil {

@@ -18,13 +18,11 @@ struct IndexEditor: Sendable {
   /// The keywords of the documents of `added`, empty where none were given.
   private var keywords: [[Int32]] = []
 
-  /// Where the documents that shall be added stand in `added`, by the bytes of their names.
-  ///
-  /// Strings would compare by their canonical form.
-  private var places: [[UInt8]: Int] = [:]
+  /// Where the documents that shall be added stand in `added`, by their names.
+  private var places: [ExactText: Int] = [:]
 
   /// The names of documents that shall be deleted, before those of `added` come in.
-  private var removed: Set<[UInt8]> = []
+  private var removed: Set<ExactText> = []
 
   /// Looks at a folder.
   init(folder: String) throws(IndexError) {
@@ -42,8 +40,8 @@ struct IndexEditor: Sendable {
 
   /// Whether a document would be there after a commit.
   func contains(_ id: String) -> Bool {
-    let key = Array(id.utf8)
-    return places[key] != nil || (!removed.contains(key) && snapshot.document(withID: id) != nil)
+    let name = ExactText(id)
+    return places[name] != nil || (!removed.contains(name) && snapshot.document(withID: id) != nil)
   }
 
   /// Adds documents; with `replacing`, instead of those that have their names.
@@ -63,15 +61,15 @@ struct IndexEditor: Sendable {
           + "\(records.tokens.count) and \(records.weights.count) for \(records.ids.count) documents; "
           + "use the model that made the index")
     }
-    var names: Set<[UInt8]> = []
+    var names: Set<ExactText> = []
     for id in records.ids {
-      let isNew = names.insert(Array(id.utf8)).inserted
+      let isNew = names.insert(ExactText(id)).inserted
       guard isNew, replacing || !contains(id) else { throw Self.isThereAlready(id) }
     }
     for (place, id) in records.ids.enumerated() {
-      let key = Array(id.utf8)
-      if replacing, snapshot.document(withID: id) != nil { removed.insert(key) }
-      places[key] = added.ids.count
+      let name = ExactText(id)
+      if replacing, snapshot.document(withID: id) != nil { removed.insert(name) }
+      places[name] = added.ids.count
       added.append(records, place)
       keywords.append(pieces?[place] ?? [])
     }
@@ -86,9 +84,9 @@ struct IndexEditor: Sendable {
           + "nothing was removed")
     }
     for id in ids {
-      let key = Array(id.utf8)
-      places[key] = nil
-      if snapshot.document(withID: id) != nil { removed.insert(key) }
+      let name = ExactText(id)
+      places[name] = nil
+      if snapshot.document(withID: id) != nil { removed.insert(name) }
     }
   }
 
@@ -109,7 +107,8 @@ struct IndexEditor: Sendable {
     try refresh()
     var segments = try segmentsAfterRemoving()
     segments.removeAll { $0.livingCount == 0 }
-    if let new = try newSegment() { segments.append(new) }
+    // Where nothing is left a segment without documents keeps their format: keywords, weights.
+    if !places.isEmpty || segments.isEmpty { segments.append(try newSegment()) }
     if compacting {
       let isCompact = segments.count <= 1 && segments.allSatisfy { $0.deleted == nil }
       if !isCompact { segments = [try merged(segments)] }
@@ -138,7 +137,8 @@ struct IndexEditor: Sendable {
         path: folder, problem: "it holds the index of another model by now; open it again")
     }
     let newer = try IndexFolder.open(folder, now)
-    for id in added.ids where places[Array(id.utf8)] != nil && !removed.contains(Array(id.utf8)) {
+    for id in added.ids
+    where places[ExactText(id)] != nil && !removed.contains(ExactText(id)) {
       if newer.document(withID: id) != nil { throw Self.isThereAlready(id) }
     }
     (manifest, snapshot) = (now, newer)
@@ -148,17 +148,14 @@ struct IndexEditor: Sendable {
   private func segmentsAfterRemoving() throws(IndexError) -> [IndexSegment] {
     var segments: [IndexSegment] = []
     for segment in snapshot.segments {
-      let gone = removed.compactMap {
-        segment.documents.document(withIdentifier: String(decoding: $0, as: UTF8.self))
-      }
+      let gone = removed.compactMap { segment.documents.document(withIdentifier: $0.text) }
       segments.append(try segment.deleting(gone))
     }
     return segments
   }
 
-  /// The added documents as a segment, or nil if there are none.
-  private func newSegment() throws(IndexError) -> IndexSegment? {
-    guard !places.isEmpty else { return nil }
+  /// The added documents as a segment in the format of those that there are.
+  private func newSegment() throws(IndexError) -> IndexSegment {
     let places = places.values.sorted()
     return try IndexSegment(
       added.ordered(places),

@@ -3,7 +3,7 @@
 /// Documents are numbered from 0 in the order in which they were given. An index is one immutable
 /// region of bytes with the layout of a keywords file, in memory or mapped from a file, so a copy costs
 /// nothing. Opening looks at the header alone. What follows is checked where it is used: damaged bytes
-/// give other scores, and nothing worse; ``validate(path:)`` finds them.
+/// give other scores, and nothing worse; verifying the folder finds them.
 public struct KeywordIndex: Sendable {
   let memory: IndexMemory
   let layout: KeywordLayout

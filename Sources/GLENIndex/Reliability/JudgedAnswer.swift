@@ -20,10 +20,10 @@ public struct JudgedAnswer: Sendable, Codable, Hashable {
   ///   - hits: best first.
   ///   - correct: the ids of the documents that answer the question; none for a question that the
   ///     corpus does not answer.
-  public init(_ hits: [SearchHit], correct: Set<String>) {
+  public init(_ hits: [SearchHit], correct: Set<ExactText>) {
     self.init(
       probability: hits.first?.probability ?? 0,
-      isCorrect: hits.first.map { correct.contains($0.id) } ?? false,
+      isCorrect: hits.first.map { correct.contains(ExactText($0.id)) } ?? false,
       isAnswerable: !correct.isEmpty)
   }
 }

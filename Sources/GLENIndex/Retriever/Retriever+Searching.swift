@@ -83,33 +83,39 @@ extension Retriever {
   /// The hits for scores that are already there.
   ///
   /// - Parameters:
+  ///   - scores: what the model makes of the question.
   ///   - question: the question whose scores they are; only keywords read it.
+  ///   - limit: the most documents.
+  ///   - options: as of a search; the time limit is not looked at.
   /// - Throws: `IndexError`.
   public func hits(
     for scores: QueryScores, of question: String, limit: Int = 10,
     options: SearchOptions = SearchOptions()
   ) throws(IndexError) -> [SearchHit] {
-    let ranked: [RankedDocument]
+    var hits: [(ranked: RankedDocument, fusedScore: Float?)] = []
     if let hybrid = options.hybrid {
-      ranked = try rank(
+      hits = try rank(
         scores, question: question, limit: limit, hybrid: hybrid,
         isAllowed: allowedDocuments(options.filter)
-      ).map(\.ranked)
+      ).map { ($0.ranked, $0.score) }
     } else {
-      ranked = Array(
-        try rank(scores, limit: limit, mode: options.mode, filter: options.filter)
-          .prefix { $0.score > -.infinity })
+      hits = try rank(scores, limit: limit, mode: options.mode, filter: options.filter)
+        .prefix { $0.score > -.infinity }.map { ($0, nil) }
     }
     guard options.includesProbabilities || options.minimumProbability > 0 else {
-      return ranked.map { hit($0) }
+      return hits.map { hit($0.ranked, fusedScore: $0.fusedScore) }
     }
-    guard let best = ranked.first else { return [] }
+    guard let best = hits.first?.ranked else { return [] }
     let probabilities = try CorpusProbabilities(
       scores, snapshot.tables, threadCount: batcher.threadCount)
     guard probabilities.probability(ofDocument: best.document) >= options.minimumProbability else {
       return []
     }
-    return ranked.map { hit($0, probability: probabilities.probability(ofDocument: $0.document)) }
+    return hits.map {
+      hit(
+        $0.ranked, probability: probabilities.probability(ofDocument: $0.ranked.document),
+        fusedScore: $0.fusedScore)
+    }
   }
 
   /// Ranks the documents by scores that are already there, in document numbers and with a choice of

@@ -76,12 +76,14 @@ public struct Retriever: Sendable {
   /// A ranked document as a hit.
   ///
   /// - Precondition: the document is one of this retriever's rankings.
-  public func hit(_ ranked: RankedDocument, probability: Double? = nil) -> SearchHit {
+  public func hit(
+    _ ranked: RankedDocument, probability: Double? = nil, fusedScore: Float? = nil
+  ) -> SearchHit {
     let tokens = snapshot.tables.tokens(ofDocument: ranked.document)
     let document = IndexedDocument(number: ranked.document, snapshot: snapshot)
     return SearchHit(
       id: document.id, score: ranked.score, identifier: tokens.map(scoring.piece), tokens: tokens,
-      similarity: ranked.similarity, probability: probability, title: document.title,
-      metadata: document.metadata)
+      similarity: ranked.similarity, probability: probability, fusedScore: fusedScore,
+      title: document.title, metadata: document.metadata)
   }
 }

@@ -1,9 +1,11 @@
 /// How much of the machine a ``Retriever`` takes, and how its callers are batched.
 public struct RetrieverConfiguration: Sendable, Hashable {
-  /// The most threads that work at once; nil for one a processor.
+  /// The most threads that share a piece of work; nil for one a processor.
   ///
-  /// It holds for ranking, and for the model too where a retriever opens it without being handed a
-  /// backend.
+  /// A piece of work is ranking the questions of a batch, scanning a table of a million identifiers or
+  /// more, and, where a retriever opens its model without being handed a backend, an operation of the
+  /// model. Each question of a batch may divide its scan again, so several questions on a large index
+  /// can keep more threads busy than this, but never more than the machine has processors.
   public var threadCount: Int?
 
   /// The most questions that are encoded together; larger batches gain little.

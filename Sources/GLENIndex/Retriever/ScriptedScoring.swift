@@ -1,14 +1,14 @@
 /// Answers from a closure: every document is a token, and the closure says which come first.
 private struct ScriptedScoring: QueryScoring {
   let documents: [String]
-  let numbers: [String: Int]
+  let numbers: [ExactText: Int]
   let answer: @Sendable (String) throws -> [String]
 
   func scores(of questions: [String]) throws -> [QueryScores] {
     try questions.map { question in
       var logits = [Float](repeating: -.infinity, count: documents.count)
       for (place, id) in try answer(question).enumerated() {
-        guard let number = numbers[id] else {
+        guard let number = numbers[ExactText(id)] else {
           throw IndexError.invalidSearch(
             "search: the script answers with a document that is not there; expected the id of one "
               + "of the \(documents.count) documents, got \"\(id)\"; add it, or correct the script")
@@ -61,7 +61,7 @@ extension Retriever {
     }
     let segment = try IndexSegment(
       records, identifierLength: 1, vocabularySize: ids.count, weightFormat: .float32)
-    let numbers = Dictionary(zip(ids, ids.indices)) { first, _ in first }
+    let numbers = Dictionary(zip(ids.map { ExactText($0) }, ids.indices)) { first, _ in first }
     try self.init(
       model: ScriptedScoring(documents: ids, numbers: numbers, answer: answer),
       snapshot: IndexSnapshot(

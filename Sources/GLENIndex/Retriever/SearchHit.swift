@@ -24,6 +24,8 @@ public struct SearchHit: Sendable, Codable, Hashable {
   /// A filter does not change them: where the likely documents are not allowed, those that are get
   /// what is left, so that ``SearchOptions/minimumProbability`` still means the same.
   public var probability: Double?
+  /// The score that ordered the hits of a search with keywords, the greatest first; nil for others.
+  public var fusedScore: Float?
   /// The document's title, if the index keeps titles.
   public var title: String?
   /// What the index keeps about the document beyond its title.
@@ -32,8 +34,8 @@ public struct SearchHit: Sendable, Codable, Hashable {
   /// Makes a hit of its parts.
   public init(
     id: String, score: Float, identifier: [String] = [], tokens: [Int32] = [],
-    similarity: Float = 0, probability: Double? = nil, title: String? = nil,
-    metadata: [String: MetadataValue] = [:]
+    similarity: Float = 0, probability: Double? = nil, fusedScore: Float? = nil,
+    title: String? = nil, metadata: [String: MetadataValue] = [:]
   ) {
     self.id = id
     self.score = score
@@ -41,6 +43,7 @@ public struct SearchHit: Sendable, Codable, Hashable {
     self.tokens = tokens
     self.similarity = similarity
     self.probability = probability
+    self.fusedScore = fusedScore
     self.title = title
     self.metadata = metadata
   }

@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 
 /// One file of a dataset, read line by line with a limit on how many lines may be malformed.
 struct DatasetFile {
@@ -56,11 +57,11 @@ struct DatasetFile {
   /// - Throws: `TrainingError` for a malformed line over the limit, for an identifier that comes
   ///   twice, and for a file without entries.
   mutating func forEachEntry(
-    _ format: DatasetFormat, positions: inout [String: Int], _ body: (DatasetEntry) -> Void
+    _ format: DatasetFormat, positions: inout [ExactText: Int], _ body: (DatasetEntry) -> Void
   ) throws(TrainingError) {
     let path = url.path
     try forEachRow(parse: format.entryParser()) { entry, number throws(TrainingError) in
-      guard positions.updateValue(positions.count, forKey: entry.id) == nil else {
+      guard positions.updateValue(positions.count, forKey: ExactText(entry.id)) == nil else {
         throw .duplicateIdentifier(path: path, line: number, identifier: entry.id)
       }
       body(entry)

@@ -49,15 +49,16 @@ public struct IdentifierFile: Sendable, Equatable {
       throw .fileNotFound(
         path: url.path, expected: "lines of 'document <tab> pieces <tab> logits', joined by <->")
     }
-    var tokens: [String: Int32] = [:]
+    var tokens: [ExactText: Int32] = [:]
     var rows: [Row] = []
-    var names: Set<String> = []
+    var names: Set<ExactText> = []
     var file = DatasetFile(url, malformedLineLimit: 0)
     try file.forEachRow { line, _ throws(LineProblem) in
       let row = try Self.row(of: line) { piece in
-        if let token = tokens[piece] { return token }
-        tokens[piece] = tokenizer.token(forPiece: piece)
-        return tokens[piece]
+        let key = ExactText(piece)
+        if let token = tokens[key] { return token }
+        tokens[key] = tokenizer.token(forPiece: piece)
+        return tokens[key]
       }
       if let first = rows.first, first.tokens.count != row.tokens.count {
         throw LineProblem(
@@ -66,7 +67,7 @@ public struct IdentifierFile: Sendable, Equatable {
       }
       return row
     } _: { row, number throws(TrainingError) in
-      guard names.insert(row.id).inserted else {
+      guard names.insert(ExactText(row.id)).inserted else {
         throw .duplicateIdentifier(path: url.path, line: number, identifier: row.id)
       }
       rows.append(row)
@@ -114,11 +115,12 @@ public struct IdentifierFile: Sendable, Equatable {
   public func identifiers(
     of documents: [Document]
   ) throws(TrainingError) -> (tokens: [Int32], weights: [Float]) {
-    let places = Dictionary(uniqueKeysWithValues: rows.enumerated().map { ($1.id, $0) })
+    let places = Dictionary(
+      uniqueKeysWithValues: rows.enumerated().map { (ExactText($1.id), $0) })
     var tokens: [Int32] = []
     var weights: [Float] = []
     for document in documents {
-      guard let place = places[document.id] else {
+      guard let place = places[ExactText(document.id)] else {
         throw .trainingData(
           reason:
             "document '\(document.id)' has no identifier; expected a line for every document, "
@@ -127,8 +129,8 @@ public struct IdentifierFile: Sendable, Equatable {
       tokens += rows[place].tokens
       weights += rows[place].weights
     }
-    let known = Set(documents.map(\.id))
-    if let row = rows.first(where: { !known.contains($0.id) }) {
+    let known = Set(documents.map { ExactText($0.id) })
+    if let row = rows.first(where: { !known.contains(ExactText($0.id)) }) {
       throw .trainingData(
         reason: "the identifier of '\(row.id)' belongs to no document; expected the documents of "
           + "the corpus, got another; give the corpus that the file was made of")
@@ -139,10 +141,9 @@ public struct IdentifierFile: Sendable, Equatable {
   /// Writes the identifiers of an index in document order, with the titles as the fourth column.
   ///
   /// Logits are written with as many digits as give the same number back. (The authors round them
-  /// to four places.) Tabs and line breaks in a title become spaces.
+  /// to four places.) Tabs and line breaks in a title become spaces; names have none.
   ///
-  /// - Throws: `TrainingError.unwritableFile`; `TrainingError.trainingData` if a document's name
-  ///   has a tab or a line break.
+  /// - Throws: `TrainingError.unwritableFile`.
   public static func write(
     _ index: IndexSnapshot, tokenizer: some Tokenizer, to url: URL
   ) throws(TrainingError) {
@@ -150,17 +151,12 @@ public struct IdentifierFile: Sendable, Equatable {
       try AtomicFile.write(to: url) { append in
         for document in 0..<index.documentCount where index.isLiving(document) {
           let tokens = index.tables.tokens(ofDocument: document)
-          let name = index.id(ofDocument: document)
-          guard !name.utf8.contains(where: Self.endsColumn) else {
-            throw TrainingError.trainingData(
-              reason: "the document '\(name)' cannot be written; expected a name without tabs and "
-                + "line breaks; rename it")
-          }
           let title = (index.title(ofDocument: document) ?? "").utf8
             .map { Self.endsColumn($0) ? UInt8(ascii: " ") : $0 }
           var line =
             [
-              name, tokens.map(tokenizer.piece).joined(separator: separator),
+              index.id(ofDocument: document),
+              tokens.map(tokenizer.piece).joined(separator: separator),
               index.tables.weights(ofDocument: document).map { "\($0)" }.joined(
                 separator: separator),
               String(decoding: title, as: UTF8.self),
@@ -168,8 +164,6 @@ public struct IdentifierFile: Sendable, Equatable {
           try line.withUTF8 { try append(UnsafeRawBufferPointer($0)) }
         }
       }
-    } catch let error as TrainingError {
-      throw error
     } catch TensorError.file(_, let reason) {
       throw .unwritableFile(path: url.path, reason: reason)
     } catch {

@@ -83,18 +83,19 @@ struct JSONLineParser {
       guard depth < Self.depthLimit else {
         throw problem("at most \(Self.depthLimit) nested values")
       }
-      if peek == UInt8(ascii: "{") {
-        try members(depth: depth + 1) { _, _ in }
-      } else {
+      guard peek == UInt8(ascii: "{") else {
         try elements(depth: depth + 1)
+        return .other
       }
-      return .other
+      var inner: [String: JSONScalar] = [:]
+      try members(depth: depth + 1) { name, value in if depth == 1 { inner[name] = value } }
+      return depth == 1 ? .object(inner) : .other
     case UInt8(ascii: "t"):
       try literal("true")
-      return .other
+      return .bool(true)
     case UInt8(ascii: "f"):
       try literal("false")
-      return .other
+      return .bool(false)
     case UInt8(ascii: "n"):
       try literal("null")
       return .null

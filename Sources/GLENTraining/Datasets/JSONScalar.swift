@@ -4,8 +4,12 @@ enum JSONScalar: Equatable {
   case string(String)
   /// A number, as it is written.
   case number(String)
+  /// A truth value.
+  case bool(Bool)
   /// null.
   case null
-  /// A Boolean, an array or an object, checked and passed over.
+  /// An object that is a member of the line's own; of members with one name the last.
+  case object([String: JSONScalar])
+  /// An array, or an object further inside, checked and passed over.
   case other
 }

@@ -13,7 +13,9 @@ import GLENIndex
 ///
 /// Each file may be compressed, with `.gz` appended to its name. Documents and queries are read
 /// when the dataset is made, judgements when they are asked for. `title` may be missing, `_id` may
-/// be a number, other members are passed over; a byte-order mark, CRLF and blank lines do no harm.
+/// be a number, and a document may have `metadata`: an object whose strings, numbers and truth values
+/// go into the index. Other members are passed over; a byte-order mark, CRLF and blank lines do no
+/// harm. Identifiers are compared byte by byte, as `ExactText`.
 public struct RetrievalDataset: Sendable {
   /// The folder.
   public let folder: URL
@@ -31,10 +33,10 @@ public struct RetrievalDataset: Sendable {
 
   private let malformedLineLimit: Int
   private let skipsUnknownJudgements: Bool
-  private let documentPositions: [String: Int]
-  private let queryPositions: [String: Int]
+  private let documentPositions: [ExactText: Int]
+  private let queryPositions: [ExactText: Int]
   /// The positions of queries by what judgements call them: their text in NQ320k, otherwise the id.
-  private let judgedPositions: [String: Int]
+  private let judgedPositions: [ExactText: Int]
   private let judgementFiles: [String: URL]
 
   /// Reads the documents and the queries of a folder.
@@ -79,7 +81,8 @@ public struct RetrievalDataset: Sendable {
     judgedPositions = read.positions
     queryPositions =
       format == .nq320k
-      ? Dictionary(uniqueKeysWithValues: read.queries.enumerated().map { ($1.id, $0) })
+      ? Dictionary(
+        uniqueKeysWithValues: read.queries.enumerated().map { (ExactText($1.id), $0) })
       : read.positions
     skippedLines = corpus.skippedLines + read.skippedLines
   }
@@ -120,10 +123,10 @@ public struct RetrievalDataset: Sendable {
   }
 
   /// The position of a document in `documents`, by its identifier.
-  public func documentPosition(of id: String) -> Int? { documentPositions[id] }
+  public func documentPosition(of id: String) -> Int? { documentPositions[ExactText(id)] }
 
   /// The position of a query in `queries`, by its identifier.
-  public func queryPosition(of id: String) -> Int? { queryPositions[id] }
+  public func queryPosition(of id: String) -> Int? { queryPositions[ExactText(id)] }
 
   /// Reads the judgements of a split.
   ///
@@ -154,10 +157,10 @@ public struct RetrievalDataset: Sendable {
       guard format == .nq320k else { return try JudgementRow(line: line, isFirst: number == 1) }
       return try entry(line, number).map { JudgementRow(query: $0.text, document: $0.id, grade: 1) }
     } _: { row, number throws(TrainingError) in
-      guard let query = judgedPositions[row.query] else {
+      guard let query = judgedPositions[ExactText(row.query)] else {
         return try noteUnknown(row.query, kind: "query", at: number, of: url, in: &list)
       }
-      guard let document = documentPositions[row.document] else {
+      guard let document = documentPositions[ExactText(row.document)] else {
         return try noteUnknown(row.document, kind: "document", at: number, of: url, in: &list)
       }
       let earlier = grades.updateValue(row.grade, forKey: Pair(query: query, document: document))
@@ -192,13 +195,13 @@ public struct RetrievalDataset: Sendable {
   private static func readDocuments(
     _ url: URL, format: DatasetFormat, malformedLineLimit: Int
   ) throws(TrainingError) -> (
-    documents: [Document], positions: [String: Int], skippedLines: [TrainingError]
+    documents: [Document], positions: [ExactText: Int], skippedLines: [TrainingError]
   ) {
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
     var documents: [Document] = []
-    var positions: [String: Int] = [:]
+    var positions: [ExactText: Int] = [:]
     try file.forEachEntry(format, positions: &positions) { entry in
-      documents.append(Document(id: entry.id, title: entry.title, text: entry.text))
+      documents.append(entry.document)
     }
     return (documents, positions, file.skippedLines)
   }
@@ -208,10 +211,10 @@ public struct RetrievalDataset: Sendable {
   private static func readQueries(
     _ urls: [URL], format: DatasetFormat, malformedLineLimit: Int
   ) throws(TrainingError) -> (
-    queries: [Query], positions: [String: Int], skippedLines: [TrainingError]
+    queries: [Query], positions: [ExactText: Int], skippedLines: [TrainingError]
   ) {
     var queries: [Query] = []
-    var positions: [String: Int] = [:]
+    var positions: [ExactText: Int] = [:]
     var skippedLines: [TrainingError] = []
     for url in urls {
       var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
@@ -221,10 +224,10 @@ public struct RetrievalDataset: Sendable {
         }
       } else {
         try file.forEachRow(parse: format.entryParser()) { entry, number throws(TrainingError) in
-          let key = format == .nq320k ? entry.text : entry.id
+          let key = ExactText(format == .nq320k ? entry.text : entry.id)
           if let earlier = positions[key] {
             guard queries[earlier].text == entry.text else {
-              throw .duplicateIdentifier(path: url.path, line: number, identifier: key)
+              throw .duplicateIdentifier(path: url.path, line: number, identifier: key.text)
             }
             return
           }

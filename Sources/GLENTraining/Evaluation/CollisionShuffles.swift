@@ -42,23 +42,24 @@ public struct CollisionShuffles: Sendable {
   ) throws {
     self.metrics = metrics
     depth = split.depth
-    let relevant = Set(judgements.queries)
-    var found: [String: [[Int]]] = [:]
-    try split.forEachQuery(queries.filter { relevant.contains($0.id) }, retriever) {
+    let relevant = judgements.queries.map { ExactText($0) }
+    var found: [ExactText: [[Int]]] = [:]
+    let asked = Set(relevant)
+    try split.forEachQuery(queries.filter { asked.contains(ExactText($0.id)) }, retriever) {
       query, scores in
-      let grades = judgements.grades[query.id] ?? [:]
-      found[query.id] = try Self.runs(split, scores, retriever).map { run in
-        run.map { grades[retriever.snapshot.id(ofDocument: $0)] ?? 0 }
+      let grades = judgements.grades[ExactText(query.id)] ?? [:]
+      found[ExactText(query.id)] = try Self.runs(split, scores, retriever).map { run in
+        run.map { grades[ExactText(retriever.snapshot.id(ofDocument: $0))] ?? 0 }
       }
     }
     let depth = split.depth
-    rankings = relevant.sorted().map { query in
+    rankings = relevant.map { query in
       let runs = found[query] ?? []
       let judged = Array((judgements.grades[query] ?? [:]).values)
       let isFixed = runs.allSatisfy { run in run.allSatisfy { $0 == run[0] } }
       let grades = runs.joined().prefix(depth)
       return Ranking(
-        query: query, judged: judged, runs: runs,
+        query: query.text, judged: judged, runs: runs,
         fixed: isFixed ? metrics.map { $0.value(ranked: grades, judged: judged) } : nil)
     }
   }

@@ -1,3 +1,5 @@
+import GLENIndex
+
 /// The metrics of a run, query by query.
 ///
 /// A query takes part when at least one document is judged relevant to it (a grade above 0). A
@@ -8,7 +10,7 @@
 public struct Evaluation: Sendable {
   /// What was measured.
   public let metrics: [RankingMetric]
-  /// The queries that took part, in alphabetical order.
+  /// The queries that took part, in the order of their names' bytes.
   public let queries: [QueryEvaluation]
 
   /// Evaluates a run.
@@ -20,8 +22,8 @@ public struct Evaluation: Sendable {
   ) {
     self.metrics = metrics
     queries = judgements.queries.map { query in
-      let grades = judgements.grades[query] ?? [:]
-      let ranked = run[query]?.documents.map { grades[$0.id] ?? 0 } ?? []
+      let grades = judgements.grades[ExactText(query)] ?? [:]
+      let ranked = run[query]?.documents.map { grades[ExactText($0.id)] ?? 0 } ?? []
       return QueryEvaluation(
         query: query, values: metrics.map { $0.value(ranked: ranked, judged: grades.values) })
     }

@@ -4,10 +4,10 @@ import GLENIndex
 /// Which documents are relevant to which queries, and to what degree, by identifier.
 public struct RelevanceJudgements: Sendable, Equatable {
   /// For every judged query, the grade of every judged document; above 0 is relevant.
-  public private(set) var grades: [String: [String: Int]]
+  public private(set) var grades: [ExactText: [ExactText: Int]]
 
   /// Creates judgements.
-  public init(grades: [String: [String: Int]] = [:]) {
+  public init(grades: [ExactText: [ExactText: Int]] = [:]) {
     self.grades = grades
   }
 
@@ -27,7 +27,7 @@ public struct RelevanceJudgements: Sendable, Equatable {
     {
       let query = dataset.queries[judgement.query].id
       let document = dataset.documents[judgement.document].id
-      grades[query, default: [:]][document] = judgement.grade
+      grades[ExactText(query), default: [:]][ExactText(document)] = judgement.grade
     }
   }
 
@@ -40,12 +40,13 @@ public struct RelevanceJudgements: Sendable, Equatable {
         path: url.path,
         expected: "judgements, lines of 'query document grade' or 'query 0 document grade'")
     }
-    var grades: [String: [String: Int]] = [:]
+    var grades: [ExactText: [ExactText: Int]] = [:]
     var file = DatasetFile(url, malformedLineLimit: 0)
     try file.forEachRow { line, number throws(LineProblem) in
       try JudgementRow(line: line, isFirst: number == 1)
     } _: { row, number throws(TrainingError) in
-      let earlier = grades[row.query, default: [:]].updateValue(row.grade, forKey: row.document)
+      let earlier = grades[ExactText(row.query), default: [:]].updateValue(
+        row.grade, forKey: ExactText(row.document))
       if let earlier, earlier != row.grade {
         throw .duplicateIdentifier(
           path: url.path, line: number, identifier: row.query + " " + row.document)
@@ -54,10 +55,10 @@ public struct RelevanceJudgements: Sendable, Equatable {
     self.grades = grades
   }
 
-  /// The queries that have at least one relevant document, in alphabetical order.
+  /// The queries that have at least one relevant document, in the order of their bytes.
   ///
   /// These are the queries that an evaluation averages over.
   public var queries: [String] {
-    grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted()
+    grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted().map(\.text)
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 
 /// Reads runs in TREC's format, plain or gzip-compressed, and ranks them as TREC's tools do.
 ///
@@ -18,21 +19,21 @@ public struct RunReader: Sendable {
     }
     var file = DatasetFile(url, malformedLineLimit: 0)
     var rankings: [RankedList] = []
-    var positions: [String: Int] = [:]
+    var positions: [ExactText: Int] = [:]
     try file.forEachRow { line, _ throws(LineProblem) in
       try Self.row(of: line)
     } _: { row, _ throws(TrainingError) in
-      if let position = positions[row.query] {
+      if let position = positions[ExactText(row.query)] {
         rankings[position].documents.append(row.document)
       } else {
-        positions[row.query] = rankings.count
+        positions[ExactText(row.query)] = rankings.count
         rankings.append(RankedList(query: row.query, documents: [row.document]))
       }
     }
     for position in rankings.indices {
       rankings[position].documents.sort {
         $0.score != $1.score
-          ? $0.score > $1.score : $1.id.utf8.lexicographicallyPrecedes($0.id.utf8)
+          ? $0.score > $1.score : ExactText($1.id) < ExactText($0.id)
       }
     }
     return try Run(rankings)

@@ -12,7 +12,7 @@ extension SplitRanking {
   ) throws -> [JudgedAnswer] {
     var answers: [JudgedAnswer] = []
     try forEachQuery(queries, retriever) { query, scores in
-      let grades = judgements.grades[query.id] ?? [:]
+      let grades = judgements.grades[ExactText(query.id)] ?? [:]
       answers.append(
         JudgedAnswer(
           try retriever.hits(

@@ -19,7 +19,7 @@ public struct PretrainingText: Sendable {
   ///
   /// - Throws: `TrainingError` with file and line; `.trainingData` if there is no passage at all.
   public init(contentsOf urls: [URL]) throws(TrainingError) {
-    var positions: [String: Int] = [:]
+    var positions: [ExactText: Int] = [:]
     var asked: [(question: String, passage: String?)] = []
     for url in urls {
       var file = DatasetFile(url, malformedLineLimit: 0)
@@ -30,7 +30,7 @@ public struct PretrainingText: Sendable {
           asked.append((line.entry.text, line.passage))
           return
         }
-        guard positions.updateValue(passages.count, forKey: line.entry.id) == nil else {
+        guard positions.updateValue(passages.count, forKey: ExactText(line.entry.id)) == nil else {
           throw .duplicateIdentifier(path: url.path, line: number, identifier: line.entry.id)
         }
         passages.append(
@@ -42,7 +42,7 @@ public struct PretrainingText: Sendable {
         reason: "the text has no passages; expected lines {\"_id\": ..., \"text\": ...}")
     }
     for (question, passage) in asked {
-      if let passage, let position = positions[passage] {
+      if let passage, let position = positions[ExactText(passage)] {
         questions.append((question, passages[position].fullText))
       } else if let passage, passage.contains(" ") {
         questions.append((question, passage))

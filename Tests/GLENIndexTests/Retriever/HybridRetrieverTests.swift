@@ -20,6 +20,12 @@ struct HybridRetrieverTests {
           #expect(
             hits == (try made.search(question, limit: 7, options: SearchOptions(hybrid: hybrid))))
           #expect(hits.count == 7)
+          // The score of the order stands beside the identifier's own.
+          let fused = hits.compactMap(\.fusedScore)
+          #expect(fused.count == 7 && fused == fused.sorted(by: >))
+          let own = try opened.search(question, limit: 48)
+          for hit in hits { #expect(own.contains { $0.id == hit.id && $0.score == hit.score }) }
+          #expect(own.allSatisfy { $0.fusedScore == nil })
         }
         #expect(
           try opened.search(question, limit: 48, options: SearchOptions(hybrid: .interpolated(1)))

@@ -98,38 +98,4 @@ import Testing
       #expect(try Self.answers(Retriever(opening: copy)) == Self.answers(Retriever(opening: url)))
     }
   }
-
-  /// Readers search while writers commit; every answer is one of a committed state.
-  @Test func readersAndAWriterShareAFolder() async throws {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "glen-living-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    let (url, _) = try Self.open(in: folder)
-    let writer = try IndexWriter(opening: url)
-    let rounds = 12
-    try await withThrowingTaskGroup(of: Void.self) { group in
-      group.addTask {
-        for round in 0..<rounds {
-          // Always the two together, in one commit.
-          try writer.update([
-            Document(id: "a", text: "the \(round) bees"), Document(id: "b", text: "\(round) looms"),
-          ])
-          try writer.commit()
-          if round % 4 == 3 { try writer.compact() }
-        }
-      }
-      for _ in 0..<3 {
-        group.addTask {
-          for _ in 0..<rounds {
-            let ids = try Retriever(opening: url).search("bees", limit: 60).map(\.id)
-            #expect(Set(ids).count == ids.count && ids.contains("a") == ids.contains("b"))
-            #expect(ids.count == 24 || ids.count == 26)
-          }
-        }
-      }
-      try await group.waitForAll()
-    }
-    try IndexFolder.verify(url)
-  }
 }

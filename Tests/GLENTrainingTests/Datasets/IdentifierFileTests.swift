@@ -122,10 +122,5 @@ struct IdentifierFileTests {
     for documents in [[a], [a, b, c]] {
       #expect(throws: TrainingError.self) { try file.identifiers(of: documents) }
     }
-    #expect(throws: TrainingError.self) {
-      try IdentifierFile.write(
-        Self.snapshot("with\ttab", "", [5], [1]), tokenizer: index.model.tokenizer,
-        to: folder.url.appendingPathComponent("tab.tsv"))
-    }
   }
 }

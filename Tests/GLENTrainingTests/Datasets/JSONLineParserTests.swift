@@ -10,7 +10,8 @@ struct JSONLineParserTests {
     #expect(members.map(\.name) == ["_id", "a", "b", "c", "text", "n"])
     #expect(
       members.map(\.value) == [
-        .number("12"), .other, .other, .null, .string("t"), .number("-1.5e+3"),
+        .number("12"), .object(["x": .other]), .bool(true), .null, .string("t"),
+        .number("-1.5e+3"),
       ])
     #expect(try parse("{}").isEmpty)
   }

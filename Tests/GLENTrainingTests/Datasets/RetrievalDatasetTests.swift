@@ -42,6 +42,56 @@ struct RetrievalDatasetTests {
       try dataset.judgements(split: "train") == [Judgement(query: 0, document: 0, grade: 1)])
   }
 
+  @Test func metadataIsReadAsFarAsAnIndexKeepsIt() throws {
+    let folder = try TemporaryFolder([
+      "corpus.jsonl": """
+      {"_id": "1", "text": "a", "metadata": {"year": 2025, "topic": "bees", "draft": false, \
+      "cited": ["a"], "none": null, "more": {"year": 1}, "share": -2.5e-1}}
+      {"_id": "2", "text": "b", "metadata": {}}
+      {"_id": "3", "text": "c", "metadata": null}
+      """
+    ])
+    let documents = try RetrievalDataset.documents(contentsOf: folder.url)
+    #expect(
+      documents.map(\.metadata) == [
+        ["year": 2025, "topic": "bees", "draft": false, "share": -0.25], [:], [:],
+      ])
+    for (value, words) in [
+      ("[]", "another kind"), ("\"x\"", "another kind"), ("{\"a\": 1e999}", "got 1e999"),
+    ] {
+      let line = "{\"_id\": \"1\", \"text\": \"a\", \"metadata\": \(value)}"
+      try folder.write(Data(line.utf8), to: "corpus.jsonl")
+      let error = #expect(throws: TrainingError.self) {
+        try RetrievalDataset.documents(contentsOf: folder.url)
+      }
+      #expect(error?.description.contains(words) == true, "\(String(describing: error))")
+    }
+  }
+
+  /// Two spellings of é are two identifiers.
+  @Test func identifiersAreComparedByTheirBytes() throws {
+    let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+    let folder = try TemporaryFolder([
+      "corpus.jsonl": """
+      {"_id": "\(composed)", "text": "a"}
+      {"_id": "\(decomposed)", "text": "b"}
+      """,
+      "queries.jsonl": """
+      {"_id": "\(decomposed)", "text": "c"}
+      {"_id": "\(composed)", "text": "d"}
+      """,
+      "qrels/test.tsv": "\(composed)\t\(decomposed)\t1\n\(composed)\t\(composed)\t2\n",
+    ])
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    #expect(dataset.documentPosition(of: composed) == 0)
+    #expect(dataset.documentPosition(of: decomposed) == 1)
+    #expect(dataset.queryPosition(of: composed) == 1)
+    #expect(
+      try dataset.judgements(split: "test") == [
+        Judgement(query: 1, document: 1, grade: 1), Judgement(query: 1, document: 0, grade: 2),
+      ])
+  }
+
   @Test func compressedFilesReadAsPlainOnes() throws {
     let plain = try TemporaryFolder(Self.files)
     var files = Self.files

@@ -63,6 +63,31 @@ struct EvaluationTests {
       RelevanceJudgements([Judgement(query: 5, document: 0, grade: 1)], of: dataset).grades.isEmpty)
   }
 
+  /// Two spellings of é are two documents, and two queries.
+  @Test func namesAreComparedByTheirBytes() throws {
+    let (composed, decomposed) = ("\u{E9}", "e\u{301}")
+    let (first, second) = (ExactText(composed), ExactText(decomposed))
+    let judgements = RelevanceJudgements(grades: [first: [second: 1], second: ["other": 1]])
+    #expect(judgements.queries.map { ExactText($0) } == [second, first])
+    let run = try Run([
+      list(composed, [composed, decomposed]), list(decomposed, [composed, "other"]),
+    ])
+    let evaluation = Evaluation(
+      of: run, against: judgements, metrics: [try RankingMetric("R@1"), try RankingMetric("R@2")])
+    #expect(evaluation.queries.map(\.values) == [[0, 1], [0, 1]])
+    let folder = try TemporaryFolder([
+      "qrels.tsv": "\(composed)\t\(decomposed)\t1\n\(composed)\t\(composed)\t0\n"
+    ])
+    let read = try RelevanceJudgements(contentsOf: folder.url.appendingPathComponent("qrels.tsv"))
+    #expect(read.grades == [first: [second: 1, first: 0]])
+    // A run keeps them apart on its way through a file.
+    let file = folder.url.appendingPathComponent("run.trec")
+    try RunWriter().write(run, to: file)
+    let back = try RunReader().read(contentsOf: file)
+    #expect(back[composed]?.documents.map { ExactText($0.id) } == [first, second])
+    #expect(back[decomposed]?.documents.map { ExactText($0.id) } == [first, "other"])
+  }
+
   private func list(_ query: String, _ documents: [String]) -> RankedList {
     RankedList(
       query: query,

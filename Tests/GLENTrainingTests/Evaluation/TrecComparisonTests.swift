@@ -17,11 +17,12 @@ struct TrecComparisonTests {
   func randomJudgements(seed: Int) throws {
     var random = SeededGenerator(seed: UInt64(seed))
     let documents = (0..<500).map { "doc-\($0)" }
-    var grades: [String: [String: Int]] = [:]
+    var grades: [ExactText: [ExactText: Int]] = [:]
     for query in 0..<200 {
       let count = Int.random(in: 1...30, using: &random)
       for document in documents.shuffled(using: &random).prefix(count) {
-        grades["q\(query)", default: [:]][document] = Int.random(in: -1...3, using: &random)
+        grades[ExactText("q\(query)"), default: [:]][ExactText(document)] = Int.random(
+          in: -1...3, using: &random)
       }
     }
     try write("random-\(seed)", grades: grades, documents: documents, random: &random)
@@ -40,20 +41,21 @@ struct TrecComparisonTests {
 
   /// Writes a run with many equal scores, in which relevant documents tend to be high.
   private func write(
-    _ name: String, grades: [String: [String: Int]], documents: [String],
+    _ name: String, grades: [ExactText: [ExactText: Int]], documents: [String],
     random: inout SeededGenerator
   ) throws {
     var rankings: [RankedList] = []
     for (query, judged) in grades.sorted(by: { $0.key < $1.key })
     where Int.random(in: 0..<10, using: &random) > 0 {
       let pool = Set(documents.shuffled(using: &random).prefix(120))
-        .union(judged.keys.sorted().prefix(5))
+        .union(judged.keys.sorted().prefix(5).map(\.text))
       let scored = pool.sorted().map { document in
-        let level = Int.random(in: -40...0, using: &random) + 10 * (judged[document] ?? 0)
+        let level =
+          Int.random(in: -40...0, using: &random) + 10 * (judged[ExactText(document)] ?? 0)
         return ScoredDocument(id: document, score: Float(level) * 0.1)
       }
       rankings.append(
-        RankedList(query: query, documents: scored.sorted { $0.score > $1.score }))
+        RankedList(query: query.text, documents: scored.sorted { $0.score > $1.score }))
     }
     let run = try Run(rankings)
     let metrics = RankingMetric.standard + [try RankingMetric("AP@20"), try RankingMetric("nDCG")]
@@ -66,7 +68,9 @@ struct TrecComparisonTests {
     let file = folder.appendingPathComponent(name)
     try RunWriter().write(run, to: file.appendingPathExtension("run"))
     try report.jsonData().write(to: file.appendingPathExtension("json"))
-    let rows = grades.flatMap { query, judged in judged.map { "\(query) 0 \($0.key) \($0.value)" } }
+    let rows = grades.flatMap { query, judged in
+      judged.map { "\(query.text) 0 \($0.key.text) \($0.value)" }
+    }
     try Data((rows.sorted().joined(separator: "\n") + "\n").utf8)
       .write(to: file.appendingPathExtension("qrels"))
   }
