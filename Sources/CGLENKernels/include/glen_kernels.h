@@ -15,6 +15,42 @@ void glen_product_transposed(long rows, long inner, const float *a, long a_strid
                              long b_stride, long first, long last, float alpha, float beta,
                              float *out, long out_stride);
 
+// Products with weights in 8 or 16 bits (packed.c, which describes the layout).
+enum { GLEN_INT8 = 0, GLEN_BFLOAT16 = 1 };
+// Instruction sets, each with all before it.
+enum { GLEN_PORTABLE = 0, GLEN_NEON = 1, GLEN_AVX2 = 2, GLEN_AVX512 = 3 };
+// What is known of a packed row of activations: its scale, and where the sums of its products begin.
+typedef struct {
+  float scale;
+  int32_t start;
+} glen_packed_row;
+// out[r, j] = alpha * sum_c x[r, c] * w[j, c] + beta * out[r, j] for the panels [first, last) of w.
+typedef struct {
+  int type, kernels;
+  long rows, inputs, outputs, first, last;
+  const void *activations;
+  const glen_packed_row *row;
+  const void *weights;
+  const float *scales;
+  float alpha, beta;
+  float *out;
+  long out_stride;
+} glen_packed_product_arguments;
+// The widest of the instruction sets up to `limit` that this machine has for a type.
+int glen_packed_kernels(int type, int limit);
+// The bytes of packed weights; `scales` has one number for each output (int8 only, else null).
+long glen_packed_byte_count(int type, long outputs, long inputs);
+void glen_pack_weights(int type, long outputs, long inputs, long first_panel, long last_panel,
+                       const float *w, void *packed, float *scales);
+// Rows are packed for the kernels that will read them: rows x glen_packed_row_byte_count bytes.
+long glen_packed_row_byte_count(int type, long inputs);
+void glen_pack_activations(int type, int kernels, long rows, long inputs, const float *x,
+                           void *packed, glen_packed_row *row);
+void glen_packed_product(const glen_packed_product_arguments *arguments);
+// out[i] = w[rows[i]], widened.
+void glen_packed_gather(int type, long count, long inputs, const void *packed, const float *scales,
+                        const int32_t *rows, float *out);
+
 // Elementwise (elementwise.c).
 void glen_add_scaled(long count, float scale, const float *x, float *y);
 void glen_scale(long count, float scale, const float *x, float *y);

@@ -20,14 +20,23 @@ public final class CPUBackend: Backend {
 
   /// How many threads share the work of one operation.
   public let threadCount: Int
+  /// The widest instruction set that products of low precision use, where the machine has it.
+  public let instructionSet: InstructionSet
   let memory = MemoryPool.host()
 
   /// A backend that splits work over `threadCount` threads; by default one for each processor, or
   /// what the environment variable `GLEN_THREADS` says.
-  public init(threadCount: Int? = nil) {
-    let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
-    let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
+  ///
+  /// Products of low precision use no wider instructions than `instructionSet`, by default what
+  /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are.
+  public init(threadCount: Int? = nil, instructionSet: InstructionSet? = nil) {
+    let environment = ProcessInfo.processInfo.environment
+    let wanted =
+      threadCount ?? environment["GLEN_THREADS"].flatMap { Int($0) }
+      ?? ProcessInfo.processInfo.activeProcessorCount
     self.threadCount = min(max(wanted, 1), 256)
+    self.instructionSet =
+      instructionSet ?? environment["GLEN_CPU_KERNELS"].flatMap(InstructionSet.init) ?? .avx512
     openblas_set_num_threads(1)
   }
 
