@@ -1,8 +1,9 @@
 import GLENTensor
 
 extension T5Model {
-  /// The name of the first parameter that holds NaN or an infinity, or nil if all are numbers. Those of
-  /// low precision were numbers when they were rounded.
+  /// The name of the first parameter that holds NaN or an infinity, or nil if all are numbers.
+  ///
+  /// Those of low precision were numbers when they were rounded.
   ///
   /// - Throws: `TensorError`.
   /// - Complexity: O(parameters); reads all weights once.

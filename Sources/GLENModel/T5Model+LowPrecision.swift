@@ -1,8 +1,9 @@
 import GLENTensor
 
 extension T5Model {
-  /// The model with its matrices in low precision, for inference on the processor: the table and all
-  /// projections. Norms and position biases, a thousandth of the numbers, stay as they are.
+  /// The model with its matrices in low precision, for inference on the processor.
+  ///
+  /// These are the table and all projections. Norms and position biases, a thousandth of the numbers, stay as they are.
   ///
   /// - Throws: `ModelError.configuration` if it is of low precision already; `TensorError`, of which
   ///   `.invalidArgument` names a weight that is not a number or not on the processor.
