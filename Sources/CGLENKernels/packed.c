@@ -102,9 +102,10 @@ long glen_packed_byte_count(int type, long outputs, long inputs) {
   return panels * GLEN_PANEL * glen_packed_row_byte_count(type, inputs);
 }
 
-GLEN_MULTIVERSION void glen_pack_weights(int type, long outputs, long inputs, long first_panel,
-                                         long last_panel, const float *w, void *packed,
-                                         float *scales) {
+GLEN_KERNEL(void, glen_pack_weights,
+            (int type, long outputs, long inputs, long first_panel, long last_panel, const float *w,
+             void *packed, float *scales),
+            (type, outputs, inputs, first_panel, last_panel, w, packed, scales)) {
   long row_bytes = glen_group_count(type, inputs) * GLEN_GROUP;
   for (long panel = first_panel; panel < last_panel; panel++) {
     char *to = (char *)packed + panel * GLEN_PANEL * row_bytes;
@@ -127,8 +128,10 @@ static long tile_rows(int kernels) {
   }
 }
 
-GLEN_MULTIVERSION void glen_pack_activations(int type, int kernels, long rows, long inputs,
-                                             const float *x, void *packed, glen_packed_row *row) {
+GLEN_KERNEL(void, glen_pack_activations,
+            (int type, int kernels, long rows, long inputs, const float *x, void *packed,
+             glen_packed_row *row),
+            (type, kernels, rows, inputs, x, packed, row)) {
   long row_bytes = glen_group_count(type, inputs) * GLEN_GROUP;
   long height = glen_tile_height(rows, tile_rows(kernels));
   for (long first = 0; first < rows; first += height) {
@@ -140,8 +143,10 @@ GLEN_MULTIVERSION void glen_pack_activations(int type, int kernels, long rows, l
   }
 }
 
-GLEN_MULTIVERSION void glen_packed_gather(int type, long count, long inputs, const void *packed,
-                                          const float *scales, const int32_t *rows, float *out) {
+GLEN_KERNEL(void, glen_packed_gather,
+            (int type, long count, long inputs, const void *packed, const float *scales,
+             const int32_t *rows, float *out),
+            (type, count, inputs, packed, scales, rows, out)) {
   long row_bytes = glen_group_count(type, inputs) * GLEN_GROUP;
   for (long i = 0; i < count; i++) {
     long row = rows[i];

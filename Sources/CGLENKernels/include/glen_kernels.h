@@ -1,13 +1,18 @@
 // The loops of the CPU backend that Swift's compiler would not vectorise for the machine at hand.
 //
-// Every function is compiled for several instruction sets and chosen when the program is loaded
-// (`GLEN_MULTIVERSION`). None of them allocates, checks or keeps state; the Swift side splits the
+// Every function is compiled for several instruction sets, of which the first call chooses the widest
+// that the machine has (`GLEN_KERNEL`). None of them allocates or checks; the Swift side splits the
 // work over threads. All matrices are row-major float32. `accumulate` non-zero adds to the
 // destination, zero assigns it.
 #ifndef GLEN_KERNELS_H
 #define GLEN_KERNELS_H
 
 #include <stdint.h>
+
+// Instruction sets, each with all before it.
+enum { GLEN_PORTABLE = 0, GLEN_NEON = 1, GLEN_AVX2 = 2, GLEN_AVX512 = 3 };
+// The widest set that may be used: what `GLEN_CPU_KERNELS` says (portable, neon, avx2, avx512).
+int glen_kernel_limit(void);
 
 // Products with few rows (small_product.c).
 // out[r, j] = alpha * sum_c a[r, c] * b[j, c] + beta * out[r, j], for j in [first, last).
@@ -17,8 +22,6 @@ void glen_product_transposed(long rows, long inner, const float *a, long a_strid
 
 // Products with weights in 8 or 16 bits (packed.c, which describes the layout).
 enum { GLEN_INT8 = 0, GLEN_BFLOAT16 = 1 };
-// Instruction sets, each with all before it.
-enum { GLEN_PORTABLE = 0, GLEN_NEON = 1, GLEN_AVX2 = 2, GLEN_AVX512 = 3 };
 // What is known of a packed row of activations: its scale, and where the sums of its products begin.
 typedef struct {
   float scale;

@@ -28,15 +28,15 @@ public final class CPUBackend: Backend {
   /// what the environment variable `GLEN_THREADS` says.
   ///
   /// Products of low precision use no wider instructions than `instructionSet`, by default what
-  /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are.
+  /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are. All other
+  /// loops go by that variable alone, as it is when the first of them runs.
   public init(threadCount: Int? = nil, instructionSet: InstructionSet? = nil) {
-    let environment = ProcessInfo.processInfo.environment
-    let wanted =
-      threadCount ?? environment["GLEN_THREADS"].flatMap { Int($0) }
-      ?? ProcessInfo.processInfo.activeProcessorCount
+    let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
+    let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
     self.threadCount = min(max(wanted, 1), 256)
     self.instructionSet =
-      instructionSet ?? environment["GLEN_CPU_KERNELS"].flatMap(InstructionSet.init) ?? .avx512
+      instructionSet ?? InstructionSet.allCases.first { $0.kernels == glen_kernel_limit() }
+      ?? .portable
     openblas_set_num_threads(1)
   }
 
