@@ -1,5 +1,9 @@
 #include "packed.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 // Weights in 8 or 16 bits for products x wᵀ.
 //
 // The rows of w, one for each output, lie in panels of 16. A panel is a sequence of groups of 64
@@ -166,6 +170,18 @@ GLEN_KERNEL(void, glen_packed_gather,
   }
 }
 
+#if defined(__aarch64__)
+static int has_dot_products(void) {
+#if defined(__ARM_FEATURE_DOTPROD)
+  return 1;
+#elif defined(__linux__)
+  return (getauxval(AT_HWCAP) >> 20 & 1) != 0;  // HWCAP_ASIMDDP
+#else
+  return 0;
+#endif
+}
+#endif
+
 int glen_packed_kernels(int type, int limit) {
 #if defined(__x86_64__)
   // The checks need their feature by name: int8 products came before bfloat16 ones.
@@ -176,8 +192,8 @@ int glen_packed_kernels(int type, int limit) {
     return GLEN_AVX512;
   if (limit >= GLEN_AVX2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     return GLEN_AVX2;
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
-  if (limit >= GLEN_NEON) return GLEN_NEON;
+#elif defined(__aarch64__)
+  if (limit >= GLEN_NEON && has_dot_products()) return GLEN_NEON;
 #endif
   (void)type, (void)limit;
   return GLEN_PORTABLE;
@@ -188,7 +204,7 @@ void glen_packed_product(const glen_packed_product_arguments *p) {
 #if defined(__x86_64__)
     case GLEN_AVX512: glen_packed_product_avx512(p); break;
     case GLEN_AVX2: glen_packed_product_avx2(p); break;
-#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#elif defined(__aarch64__)
     case GLEN_NEON: glen_packed_product_neon(p); break;
 #endif
     default: glen_packed_product_portable(p);

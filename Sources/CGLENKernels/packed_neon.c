@@ -1,10 +1,11 @@
 #include "packed.h"
 
-#if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#if defined(__aarch64__)
 #include <arm_neon.h>
 
-// Neon with the dot-product extension, where the compiler may assume it; packed.c describes the
-// layout. A panel is four registers of sums. Compiled for Arm, but not run there yet.
+// Neon with the dot-product extension; packed.c describes the layout. A panel is four registers of
+// sums. Compiled for Arm, but not run there yet.
+#pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 
 // Adds the products of four outputs' groups with a row's four bytes.
 GLEN_INLINE int32x4_t add_products(int type, int32x4_t sums, int8x16_t weights,
@@ -76,4 +77,6 @@ void glen_packed_product_neon(const glen_packed_product_arguments *p) {
     product(GLEN_BFLOAT16, p);
   }
 }
+
+#pragma clang attribute pop
 #endif
