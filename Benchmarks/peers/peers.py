@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Times GLEN beside PyTorch on the same random T5 and prints a Markdown table.
+"""Times GLEN beside PyTorch and CTranslate2 on the same random T5 and prints Markdown tables.
 
     Benchmarks/peers/run [--quick] [--glen .build/release/glen]
 
-First it makes sure that both compute the same states and logits. Then, row by row, the two take
-turns, so that a machine that slows down slows both. A new peer is a class like `PyTorchPeer`:
-`inference` and `training` give a function to time, `states` gives what is compared beforehand.
+First it makes sure that all compute the same states and logits. Then, row by row, they take turns, so
+that a machine that slows down slows all. A new peer is a class like `CTranslate2Peer`: `inference`
+gives a function to time; what is compared beforehand is in `Contenders.require_agreement`.
 """
 
 from __future__ import annotations
@@ -19,35 +19,48 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "Parity"))
 
 import torch  # noqa: E402
+from ctranslate2 import __version__ as ctranslate2_version  # noqa: E402
+from ctranslate2_peer import CTranslate2Peer  # noqa: E402
 from glen_command import GlenCommand, GlenError  # noqa: E402
 from pytorch_peer import PyTorchPeer  # noqa: E402
 from random_models import given_tokenizer, make_model  # noqa: E402
 from tensor_comparison import relative_error  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
-TOLERANCE = 1e-4
 STEPS = 3
 SECONDS_PER_TURN = 1.0
-"""PyTorch repeats within its turn for about this long, as `glen bench` does."""
+"""A peer repeats within its turn for about this long, as `glen bench` does."""
 
 TEXT = "when did the library of the old city first open its doors to the public"
 
 
+Contender = tuple[str, str]
+"""Who computes, and in which precision."""
+
+PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8 = (
+    ("PyTorch", "float32"), ("CTranslate2", "float32"), ("CTranslate2", "int8")
+)
+GLEN, GLEN_BF16, GLEN_INT8 = ("GLEN", "float32"), ("GLEN", "bf16"), ("GLEN", "int8")
+
+STATES_TOLERANCE = {"float32": 1e-4, "bf16": 0.02, "int8": 0.08}
+"""Of a precision: how far states and logits may be from PyTorch's, in the greatest magnitude."""
+
+
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `target` is the least ratio that GLEN should reach."""
+    """One line of the table; `targets` are the least ratios of two contenders' times."""
 
     size: str
     batch: int
     length: int
-    target: float | None = None
+    targets: dict[tuple[Contender, Contender], float] = field(default_factory=dict)
     train: bool = False
 
     def title(self) -> str:
@@ -56,12 +69,22 @@ class Row:
         return f"{kind}, T5-{self.size}, {self.batch} x {self.length}, n = {STEPS}"
 
 
+def query_row(length: int, batch: int, pytorch: float, ctranslate2: float, int8: float) -> Row:
+    """A row of T5-base with the ratios that GLEN should reach."""
+    return Row("base", batch, length, {
+        (PYTORCH, GLEN): pytorch,
+        (CTRANSLATE2, GLEN): ctranslate2,
+        (CTRANSLATE2_INT8, GLEN_INT8): int8,
+        (CTRANSLATE2_INT8, GLEN_BF16): 1,
+    })
+
+
 ROWS = [
-    Row("base", 1, 12, target=2.0),
-    Row("base", 1, 32),
-    Row("base", 16, 32),
-    Row("base", 16, 156, target=1.2),
-    Row("small", 16, 156, target=1.3, train=True),
+    query_row(12, 1, pytorch=2.5, ctranslate2=1.25, int8=2.0),
+    query_row(32, 1, pytorch=2.5, ctranslate2=1.25, int8=2.0),
+    query_row(32, 16, pytorch=1.2, ctranslate2=1.3, int8=1.1),
+    query_row(156, 16, pytorch=1.2, ctranslate2=1.3, int8=1.1),
+    Row("small", 16, 156, {(PYTORCH, GLEN): 1.3}, train=True),
 ]
 
 
@@ -95,54 +118,106 @@ def milliseconds(once: Callable[[], None]) -> float:
 
 
 def timed_turn(once: Callable[[], None]) -> Timing:
-    """One turn of PyTorch: a call to warm up, then calls for about `SECONDS_PER_TURN`."""
+    """One turn of a peer: a call to warm up, then calls for about `SECONDS_PER_TURN`."""
     warm_up = milliseconds(once)
     calls = max(1, min(50, round(SECONDS_PER_TURN * 1000 / warm_up)))
     values = [milliseconds(once) for _ in range(calls)]
     return Timing(statistics.median(values), min(values))
 
 
-def compare_row(
-    row: Row, peer: PyTorchPeer, glen: GlenCommand, model: Path, turns: int
-) -> tuple[Timing, Timing]:
-    """Times a row, PyTorch and GLEN in turn; returns both timings."""
-    prepare = peer.training if row.train else peer.inference
-    once = prepare(row.batch, row.length, STEPS)
-    theirs, ours = [], []
-    for turn in range(turns):
-        theirs.append(timed_turn(once))
-        answer = glen.bench(model, row.batch, row.length, STEPS, train=row.train)
-        ours.append(Timing(float(answer["median_ms"]), float(answer["min_ms"])))
-        say(f"  turn {turn + 1} of {turns}: {peer.name} {theirs[-1]}, GLEN {ours[-1]} ms")
-    return Timing.of(theirs), Timing.of(ours)
+class Contenders:
+    """Everyone that is compared on one model folder, and the folders of its low precisions."""
+
+    def __init__(self, folder: Path, glen: GlenCommand, threads: int) -> None:
+        self.glen = glen
+        self.pytorch = PyTorchPeer(folder)
+        self.ctranslate2 = {
+            name: CTranslate2Peer(folder, name[1], threads)
+            for name in [CTRANSLATE2, CTRANSLATE2_INT8]
+        }
+        self.folders = {GLEN: folder}
+        for name in [GLEN_BF16, GLEN_INT8]:
+            self.folders[name] = folder.parent / f"{folder.name}-{name[1]}"
+            glen.run("quantize", str(folder), "--type", name[1], "--out", str(self.folders[name]))
+
+    def turns(self, row: Row) -> dict[Contender, Callable[[], Timing]]:
+        """What each contender does in its turn."""
+
+        def theirs(once: Callable[[], None]) -> Callable[[], Timing]:
+            return lambda: timed_turn(once)
+
+        def ours(folder: Path) -> Callable[[], Timing]:
+            def turn() -> Timing:
+                answer = self.glen.bench(folder, row.batch, row.length, STEPS, train=row.train)
+                return Timing(float(answer["median_ms"]), float(answer["min_ms"]))
+
+            return turn
+
+        shape = (row.batch, row.length, STEPS)
+        if row.train:
+            return {PYTORCH: theirs(self.pytorch.training(*shape)), GLEN: ours(self.folders[GLEN])}
+        return (
+            {PYTORCH: theirs(self.pytorch.inference(*shape))}
+            | {name: theirs(peer.inference(*shape)) for name, peer in self.ctranslate2.items()}
+            | {name: ours(folder) for name, folder in self.folders.items()}
+        )
+
+    def timings(self, row: Row, turns: int) -> dict[Contender, Timing]:
+        """Times a row, all contenders in turn."""
+        contenders = self.turns(row)
+        found: dict[Contender, list[Timing]] = {name: [] for name in contenders}
+        for turn in range(turns):
+            for name, once in contenders.items():
+                found[name].append(once())
+            latest = ", ".join(f"{' '.join(name)} {found[name][-1]}" for name in contenders)
+            say(f"  turn {turn + 1} of {turns}: {latest} ms")
+        return {name: Timing.of(values) for name, values in found.items()}
+
+    def require_agreement(self) -> None:
+        """Throws unless all compute the same from the same tokens, as far as can be seen of them."""
+        ids = self.glen.states(self.folders[GLEN], TEXT)["input_ids"].long().reshape(1, -1)
+        self.pytorch.model.eval()
+        with torch.inference_mode():
+            theirs = self.pytorch.states(ids, torch.ones_like(ids), STEPS)
+        expected = {
+            "encoder_last_hidden_state": theirs.encoder[0],
+            "decoder_states": theirs.decoder[0],
+            "logits": theirs.logits[0],
+        }
+        for name, folder in self.folders.items():
+            states = self.glen.states(folder, TEXT)
+            for key, value in expected.items():
+                require_close(name, key, states[key], value)
+        for name, peer in self.ctranslate2.items():
+            scores = torch.from_numpy(peer.first_scores(ids[0].tolist()))
+            allowed = scores > -1e30  # the end token may not be first
+            require_close(
+                name, "first logits", scores[allowed], theirs.logits[0, 0][allowed]
+            )
 
 
-def require_agreement(peer: PyTorchPeer, glen: GlenCommand, model: Path) -> None:
-    """Throws unless both compute the same states and logits from the same tokens."""
-    ours = glen.states(model, TEXT)
-    ids = ours["input_ids"].long().reshape(1, -1)
-    peer.model.eval()
-    with torch.inference_mode():
-        theirs = peer.states(ids, torch.ones_like(ids), STEPS)
-    pairs = {
-        "encoder_last_hidden_state": theirs.encoder[0],
-        "decoder_states": theirs.decoder[0],
-        "logits": theirs.logits[0],
-    }
-    for key, expected in pairs.items():
-        error = relative_error(ours[key], expected)
-        if not error <= TOLERANCE:
-            raise GlenError(f"{key}: GLEN and {peer.name} differ by {error:.1e}; nothing was timed")
-        say(f"  {key}: differ by {error:.1e} of the largest magnitude")
+def require_close(name: Contender, key: str, actual: torch.Tensor, expected: torch.Tensor) -> None:
+    """Throws unless the greatest difference is within the precision's tolerance."""
+    error = relative_error(actual, expected)
+    if not error <= STATES_TOLERANCE[name[1]]:
+        raise GlenError(
+            f"{key}: {' '.join(name)} and PyTorch differ by {error:.1e}; nothing was timed"
+        )
+    say(f"  {' '.join(name)}, {key}: differs by {error:.1e} of the largest magnitude")
 
 
-def table_line(row: Row, theirs: Timing, ours: Timing) -> str:
-    """One line of the Markdown table."""
-    ratio = theirs.median / ours.median
-    target = "" if row.target is None else f"{row.target:.1f}x"
-    if row.target is not None and ratio < row.target:
-        target += " (missed)"
-    return f"| {row.title()} | {theirs} | {ours} | {ratio:.2f}x | {target} |"
+def ratio_lines(row: Row, timings: dict[Contender, Timing]) -> list[str]:
+    """Lines of the table of ratios."""
+    lines = []
+    for (theirs, ours), target in row.targets.items():
+        ratio = timings[theirs].median / timings[ours].median
+        least = timings[theirs].least / timings[ours].least
+        missed = " (missed)" if ratio < target else ""
+        lines.append(
+            f"| {row.title()} | {' '.join(ours)} | {' '.join(theirs)} | {ratio:.2f}x ({least:.2f}x) "
+            f"| {target}x{missed} |"
+        )
+    return lines
 
 
 def processor() -> str:
@@ -155,31 +230,38 @@ def processor() -> str:
 
 
 def run(arguments: argparse.Namespace, models: Path) -> None:
-    """Checks and times every row; prints the table."""
+    """Checks and times every row; prints the tables."""
     glen = GlenCommand(arguments.glen)
     rows = [
-        Row("small", row.batch, row.length, row.target, row.train) if arguments.quick else row
-        for row in ROWS
+        replace(row, size="small") if arguments.quick else row for row in ROWS
     ]
-    lines: list[str] = []
+    times: list[str] = []
+    ratios: list[str] = []
     description = ""
+    columns = [PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8, GLEN, GLEN_BF16, GLEN_INT8]
     for size in dict.fromkeys(row.size for row in rows):
         folder = models / f"t5-{size}"
         if not (folder / "glen.json").is_file():
             say(f"making a random T5-{size}")
             make_model(size, folder, given_tokenizer(arguments.spiece))
-        peer = PyTorchPeer(folder)
-        description = peer.description
+        contenders = Contenders(folder, glen, arguments.threads)
+        description = contenders.pytorch.description
         say(f"T5-{size}: same states and logits?")
-        require_agreement(peer, glen, folder)
+        contenders.require_agreement()
         for row in (row for row in rows if row.size == size):
             say(row.title())
-            timings = compare_row(row, peer, glen, folder, arguments.turns)
-            lines.append(table_line(row, *timings))
-    print(f"{processor()}, {os.cpu_count()} cores; {description}, float32.")
+            timings = contenders.timings(row, arguments.turns)
+            cells = [str(timings.get(name, "")) for name in columns]
+            times.append(f"| {row.title()} | {' | '.join(cells)} |")
+            ratios += ratio_lines(row, timings)
+    print(f"{processor()}, {os.cpu_count()} cores; {description}; CTranslate2 {ctranslate2_version}.")
     print(f"Milliseconds, median of {arguments.turns} turns (least).\n")
-    print("| row | PyTorch | GLEN | ratio | target |\n| --- | --- | --- | --- | --- |")
-    print("\n".join(lines))
+    print(f"| row | {' | '.join(' '.join(name) for name in columns)} |")
+    print("| --- " * (len(columns) + 1) + "|")
+    print("\n".join(times))
+    print("\nThe ratio of medians (of the least times).\n")
+    print("| row | ours | against | ratio | target |\n| --- | --- | --- | --- | --- |")
+    print("\n".join(ratios))
 
 
 def limit_threads(count: int) -> None:

@@ -10,9 +10,10 @@ GLEN_INLINE long visible(long i, long queries, long keys, int causal) {
   return causal ? i + keys - queries + 1 : keys;
 }
 
-GLEN_MULTIVERSION void glen_attention_probabilities(long queries, long keys, int causal,
-                                                    const float *bias, float *scores,
-                                                    float *log_sums) {
+GLEN_KERNEL(void, glen_attention_probabilities,
+            (long queries, long keys, int causal, const float *bias, float *scores,
+             float *log_sums),
+            (queries, keys, causal, bias, scores, log_sums)) {
   for (long i = 0; i < queries; i++) {
     float *row = scores + i * keys;
     long seen = visible(i, queries, keys, causal);
@@ -33,9 +34,10 @@ GLEN_MULTIVERSION void glen_attention_probabilities(long queries, long keys, int
   }
 }
 
-GLEN_MULTIVERSION void glen_attention_probabilities_again(long queries, long keys, int causal,
-                                                          const float *bias,
-                                                          const float *log_sums, float *scores) {
+GLEN_KERNEL(void, glen_attention_probabilities_again,
+            (long queries, long keys, int causal, const float *bias, const float *log_sums,
+             float *scores),
+            (queries, keys, causal, bias, log_sums, scores)) {
   for (long i = 0; i < queries; i++) {
     float *row = scores + i * keys;
     long seen = visible(i, queries, keys, causal);
@@ -50,11 +52,11 @@ GLEN_MULTIVERSION void glen_attention_probabilities_again(long queries, long key
 }
 
 // The one query of a decoding step, without a matrix product.
-GLEN_MULTIVERSION void glen_attention_single(long keys, long width, const float *restrict q,
-                                             const float *restrict k, long k_stride,
-                                             const float *restrict v, long v_stride,
-                                             const float *restrict bias, float *restrict scores,
-                                             float *restrict out, float *restrict log_sum) {
+GLEN_KERNEL(void, glen_attention_single,
+            (long keys, long width, const float *restrict q, const float *restrict k, long k_stride,
+             const float *restrict v, long v_stride, const float *restrict bias,
+             float *restrict scores, float *restrict out, float *restrict log_sum),
+            (keys, width, q, k, k_stride, v, v_stride, bias, scores, out, log_sum)) {
   float max = -INFINITY;
   for (long j = 0; j < keys; j++) {
     const float *key = k + j * k_stride;
@@ -82,11 +84,10 @@ GLEN_MULTIVERSION void glen_attention_single(long keys, long width, const float 
 
 // dscores enters as the gradient of the probabilities and leaves as that of the products:
 // dS = P * (dP - delta). `dbias` (same index as `bias`) accumulates.
-GLEN_MULTIVERSION void glen_attention_scores_backward(long queries, long keys,
-                                                      const float *restrict probabilities,
-                                                      const float *restrict delta,
-                                                      float *restrict dscores,
-                                                      float *restrict dbias) {
+GLEN_KERNEL(void, glen_attention_scores_backward,
+            (long queries, long keys, const float *restrict probabilities,
+             const float *restrict delta, float *restrict dscores, float *restrict dbias),
+            (queries, keys, probabilities, delta, dscores, dbias)) {
   for (long i = 0; i < queries; i++) {
     const float *p = probabilities + i * keys;
     float *d = dscores + i * keys;
@@ -99,12 +100,14 @@ GLEN_MULTIVERSION void glen_attention_scores_backward(long queries, long keys,
 }
 
 // The gradients of glen_attention_single.
-GLEN_MULTIVERSION void glen_attention_single_backward(
-    long keys, long width, const float *restrict q, const float *restrict k,
-    const float *restrict v, long stride, const float *restrict bias, float log_sum,
-    const float *restrict out, const float *restrict dout,
-    float *restrict dq, float *restrict dk, float *restrict dv, float *restrict dbias,
-    int accumulate_q, int accumulate_k, int accumulate_v) {
+GLEN_KERNEL(void, glen_attention_single_backward,
+            (long keys, long width, const float *restrict q, const float *restrict k,
+             const float *restrict v, long stride, const float *restrict bias, float log_sum,
+             const float *restrict out, const float *restrict dout, float *restrict dq,
+             float *restrict dk, float *restrict dv, float *restrict dbias, int accumulate_q,
+             int accumulate_k, int accumulate_v),
+            (keys, width, q, k, v, stride, bias, log_sum, out, dout, dq, dk, dv, dbias,
+             accumulate_q, accumulate_k, accumulate_v)) {
   float delta = 0;
   for (long c = 0; c < width; c++) delta += out[c] * dout[c];
   if (!accumulate_q) {

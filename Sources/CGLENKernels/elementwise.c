@@ -1,27 +1,30 @@
 #include "glen_kernels.h"
 #include "vector_math.h"
 
-GLEN_MULTIVERSION void glen_add_scaled(long count, float scale, const float *restrict x,
-                                       float *restrict y) {
+GLEN_KERNEL(void, glen_add_scaled,
+            (long count, float scale, const float *restrict x, float *restrict y),
+            (count, scale, x, y)) {
   for (long i = 0; i < count; i++) y[i] += scale * x[i];
 }
 
-GLEN_MULTIVERSION void glen_scale(long count, float scale, const float *x, float *y) {
+GLEN_KERNEL(void, glen_scale, (long count, float scale, const float *x, float *y),
+            (count, scale, x, y)) {
   for (long i = 0; i < count; i++) y[i] = scale * x[i];
 }
 
-GLEN_MULTIVERSION void glen_fill(long count, float value, float *y) {
+GLEN_KERNEL(void, glen_fill, (long count, float value, float *y), (count, value, y)) {
   for (long i = 0; i < count; i++) y[i] = value;
 }
 
 // Written so that what is not a number stays so.
-GLEN_MULTIVERSION void glen_relu(long count, const float *x, float *y) {
+GLEN_KERNEL(void, glen_relu, (long count, const float *x, float *y), (count, x, y)) {
   for (long i = 0; i < count; i++) y[i] = x[i] <= 0 ? 0 : x[i];
 }
 
-GLEN_MULTIVERSION void glen_relu_backward(long count, const float *restrict y,
-                                          const float *restrict dy, float *restrict dx,
-                                          int accumulate) {
+GLEN_KERNEL(void, glen_relu_backward,
+            (long count, const float *restrict y, const float *restrict dy, float *restrict dx,
+             int accumulate),
+            (count, y, dy, dx, accumulate)) {
   if (accumulate) {
     for (long i = 0; i < count; i++) dx[i] += y[i] <= 0 ? 0 : dy[i];
   } else {
@@ -32,8 +35,9 @@ GLEN_MULTIVERSION void glen_relu_backward(long count, const float *restrict y,
 // gelu(x) = x/2 (1 + tanh(u)) = x * sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
 static const float twice_root = 2 * 0.7978845608028654f;
 
-GLEN_MULTIVERSION void glen_gated_gelu(long count, const float *restrict gate,
-                                       const float *restrict up, float *restrict y) {
+GLEN_KERNEL(void, glen_gated_gelu,
+            (long count, const float *restrict gate, const float *restrict up, float *restrict y),
+            (count, gate, up, y)) {
   for (long i = 0; i < count; i++) {
     float x = gate[i];
     float twice_u = twice_root * (x + 0.044715f * x * x * x);
@@ -41,11 +45,11 @@ GLEN_MULTIVERSION void glen_gated_gelu(long count, const float *restrict gate,
   }
 }
 
-GLEN_MULTIVERSION void glen_gated_gelu_backward(long count, const float *restrict gate,
-                                                const float *restrict up,
-                                                const float *restrict dy, float *restrict dgate,
-                                                float *restrict dup, int accumulate_gate,
-                                                int accumulate_up) {
+GLEN_KERNEL(void, glen_gated_gelu_backward,
+            (long count, const float *restrict gate, const float *restrict up,
+             const float *restrict dy, float *restrict dgate, float *restrict dup,
+             int accumulate_gate, int accumulate_up),
+            (count, gate, up, dy, dgate, dup, accumulate_gate, accumulate_up)) {
   // The old value is multiplied by 0 or 1 only where it is a number: an unset destination may hold
   // anything, so it is selected and not multiplied.
   for (long i = 0; i < count; i++) {
@@ -61,13 +65,13 @@ GLEN_MULTIVERSION void glen_gated_gelu_backward(long count, const float *restric
   }
 }
 
-GLEN_MULTIVERSION double glen_sum(long count, const float *x) {
+GLEN_KERNEL(double, glen_sum, (long count, const float *x), (count, x)) {
   double sum = 0;
   for (long i = 0; i < count; i++) sum += x[i];
   return sum;
 }
 
-GLEN_MULTIVERSION double glen_sum_of_squares(long count, const float *x) {
+GLEN_KERNEL(double, glen_sum_of_squares, (long count, const float *x), (count, x)) {
   double sum = 0;
   for (long i = 0; i < count; i++) sum += (double)x[i] * x[i];
   return sum;

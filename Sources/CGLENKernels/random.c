@@ -21,9 +21,10 @@ void glen_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[
   philox(out, key[0], key[1]);
 }
 
-GLEN_MULTIVERSION void glen_dropout(long first, long count, uint64_t key, uint64_t stream,
-                                    float rate, const float *x, float *y,
-                                    int accumulate) {
+GLEN_KERNEL(void, glen_dropout,
+            (long first, long count, uint64_t key, uint64_t stream, float rate, const float *x,
+             float *y, int accumulate),
+            (first, count, key, stream, rate, x, y, accumulate)) {
   // A quotient would otherwise be formed for every element.
 #pragma clang fp reassociate(off)
   uint32_t threshold = (uint32_t)(rate * 4294967296.0);

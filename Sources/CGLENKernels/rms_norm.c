@@ -2,9 +2,10 @@
 #include "vector_math.h"
 
 // y = x * inverse * weight, inverse = 1 / sqrt(mean(x^2) + epsilon).
-GLEN_MULTIVERSION void glen_rms_norm(long rows, long width, float epsilon, const float *restrict x,
-                                     const float *restrict weight, float *restrict y,
-                                     float *restrict inverse) {
+GLEN_KERNEL(void, glen_rms_norm,
+            (long rows, long width, float epsilon, const float *restrict x,
+             const float *restrict weight, float *restrict y, float *restrict inverse),
+            (rows, width, epsilon, x, weight, y, inverse)) {
   for (long r = 0; r < rows; r++) {
     const float *from = x + r * width;
     float *to = y + r * width;
@@ -17,11 +18,11 @@ GLEN_MULTIVERSION void glen_rms_norm(long rows, long width, float epsilon, const
 }
 
 // With g = dy * weight: dx = inverse * g - x * inverse^3 * mean(g * x), dweight += dy * x * inverse.
-GLEN_MULTIVERSION void glen_rms_norm_backward(long rows, long width, const float *restrict x,
-                                              const float *restrict weight,
-                                              const float *restrict inverse,
-                                              const float *restrict dy, float *restrict dx,
-                                              float *restrict dweight, int accumulate) {
+GLEN_KERNEL(void, glen_rms_norm_backward,
+            (long rows, long width, const float *restrict x, const float *restrict weight,
+             const float *restrict inverse, const float *restrict dy, float *restrict dx,
+             float *restrict dweight, int accumulate),
+            (rows, width, x, weight, inverse, dy, dx, dweight, accumulate)) {
   for (long r = 0; r < rows; r++) {
     const float *xr = x + r * width, *dyr = dy + r * width;
     float *dxr = dx + r * width;

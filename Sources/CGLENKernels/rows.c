@@ -7,8 +7,10 @@ GLEN_INLINE float dot(long width, const float *a, const float *b) {
   return sum;
 }
 
-GLEN_MULTIVERSION void glen_copy_rows(long rows, long width, const float *restrict x, long x_stride,
-                                      float *restrict y, long y_stride, int accumulate) {
+GLEN_KERNEL(void, glen_copy_rows,
+            (long rows, long width, const float *restrict x, long x_stride, float *restrict y,
+             long y_stride, int accumulate),
+            (rows, width, x, x_stride, y, y_stride, accumulate)) {
   for (long r = 0; r < rows; r++) {
     const float *from = x + r * x_stride;
     float *to = y + r * y_stride;
@@ -20,18 +22,21 @@ GLEN_MULTIVERSION void glen_copy_rows(long rows, long width, const float *restri
   }
 }
 
-GLEN_MULTIVERSION void glen_row_dot(long rows, long width, const float *a, const float *b,
-                                    float *out) {
+GLEN_KERNEL(void, glen_row_dot, (long rows, long width, const float *a, const float *b, float *out),
+            (rows, width, a, b, out)) {
   for (long r = 0; r < rows; r++) out[r] = dot(width, a + r * width, b + r * width);
 }
 
-GLEN_MULTIVERSION void glen_strided_row_dot(long rows, long width, long stride, const float *a,
-                                            const float *b, float *out) {
+GLEN_KERNEL(void, glen_strided_row_dot,
+            (long rows, long width, long stride, const float *a, const float *b, float *out),
+            (rows, width, stride, a, b, out)) {
   for (long r = 0; r < rows; r++) out[r] = dot(width, a + r * stride, b + r * stride);
 }
 
-GLEN_MULTIVERSION void glen_row_scale(long rows, long width, const float *restrict scale,
-                                      const float *restrict x, float *restrict y, int accumulate) {
+GLEN_KERNEL(void, glen_row_scale,
+            (long rows, long width, const float *restrict scale, const float *restrict x,
+             float *restrict y, int accumulate),
+            (rows, width, scale, x, y, accumulate)) {
   for (long r = 0; r < rows; r++) {
     float s = scale[r];
     const float *from = x + r * width;
@@ -60,8 +65,9 @@ GLEN_INLINE void cosine_parts(long width, const float *a, const float *b, double
   *cosine = ab * *inverse_a * *inverse_b;
 }
 
-GLEN_MULTIVERSION void glen_cosine_distance(long rows, long width, const float *a, const float *b,
-                                            float *out) {
+GLEN_KERNEL(void, glen_cosine_distance,
+            (long rows, long width, const float *a, const float *b, float *out),
+            (rows, width, a, b, out)) {
   for (long r = 0; r < rows; r++) {
     double inverse_a, inverse_b, cosine;
     cosine_parts(width, a + r * width, b + r * width, &inverse_a, &inverse_b, &cosine);
@@ -70,10 +76,10 @@ GLEN_MULTIVERSION void glen_cosine_distance(long rows, long width, const float *
 }
 
 // d (1 - cos) / da = cos * a / |a|^2 - b / (|a||b|).
-GLEN_MULTIVERSION void glen_cosine_distance_backward(long rows, long width, const float *a,
-                                                     const float *b, const float *dout, float *da,
-                                                     float *db, int accumulate_a,
-                                                     int accumulate_b) {
+GLEN_KERNEL(void, glen_cosine_distance_backward,
+            (long rows, long width, const float *a, const float *b, const float *dout, float *da,
+             float *db, int accumulate_a, int accumulate_b),
+            (rows, width, a, b, dout, da, db, accumulate_a, accumulate_b)) {
   for (long r = 0; r < rows; r++) {
     const float *ar = a + r * width, *br = b + r * width;
     float *dar = da + r * width, *dbr = db + r * width;
@@ -90,15 +96,17 @@ GLEN_MULTIVERSION void glen_cosine_distance_backward(long rows, long width, cons
   }
 }
 
-GLEN_MULTIVERSION void glen_gather(long count, long width, const float *table, const int32_t *rows,
-                                   float *out) {
+GLEN_KERNEL(void, glen_gather,
+            (long count, long width, const float *table, const int32_t *rows, float *out),
+            (count, width, table, rows, out)) {
   for (long r = 0; r < count; r++)
     memcpy(out + r * width, table + (long)rows[r] * width, (size_t)width * sizeof(float));
 }
 
-GLEN_MULTIVERSION void glen_scatter_add(long count, long width, long first, long last,
-                                        const float *restrict x, const int32_t *restrict rows,
-                                        float *restrict table) {
+GLEN_KERNEL(void, glen_scatter_add,
+            (long count, long width, long first, long last, const float *restrict x,
+             const int32_t *restrict rows, float *restrict table),
+            (count, width, first, last, x, rows, table)) {
   for (long r = 0; r < count; r++) {
     const float *from = x + r * width;
     float *to = table + (long)rows[r] * width;

@@ -90,10 +90,10 @@ GLEN_INLINE void tile(int a_rows, int b_rows, long inner, const float *a, long a
     default: GLEN_TILE(6, J); break; \
   }
 
-GLEN_MULTIVERSION void glen_product_transposed(long rows, long inner, const float *a, long a_stride,
-                                               const float *b, long b_stride, long first,
-                                               long last, float alpha, float beta, float *out,
-                                               long out_stride) {
+GLEN_KERNEL(void, glen_product_transposed,
+            (long rows, long inner, const float *a, long a_stride, const float *b, long b_stride,
+             long first, long last, float alpha, float beta, float *out, long out_stride),
+            (rows, inner, a, a_stride, b, b_stride, first, last, alpha, beta, out, out_stride)) {
   // Groups of equal size: 12 rows are 6 + 6 and 8 are 4 + 4.
   long groups = (rows + 5) / 6;
   long size = groups ? (rows + groups - 1) / groups : 0;

@@ -1,8 +1,8 @@
 #include "glen_kernels.h"
 #include "vector_math.h"
 
-GLEN_MULTIVERSION void glen_softmax(long rows, long width, float scale, const float *mask,
-                                    float *x) {
+GLEN_KERNEL(void, glen_softmax, (long rows, long width, float scale, const float *mask, float *x),
+            (rows, width, scale, mask, x)) {
   for (long r = 0; r < rows; r++) {
     float *row = x + r * width;
     if (mask) {
@@ -20,8 +20,9 @@ GLEN_MULTIVERSION void glen_softmax(long rows, long width, float scale, const fl
   }
 }
 
-GLEN_MULTIVERSION void glen_softmax_backward(long rows, long width, float scale,
-                                             const float *restrict y, float *restrict dy) {
+GLEN_KERNEL(void, glen_softmax_backward,
+            (long rows, long width, float scale, const float *restrict y, float *restrict dy),
+            (rows, width, scale, y, dy)) {
   for (long r = 0; r < rows; r++) {
     const float *yr = y + r * width;
     float *dyr = dy + r * width;
@@ -31,8 +32,9 @@ GLEN_MULTIVERSION void glen_softmax_backward(long rows, long width, float scale,
   }
 }
 
-GLEN_MULTIVERSION void glen_cross_entropy(long rows, long width, float scale,
-                                          const int32_t *targets, float *x, float *losses) {
+GLEN_KERNEL(void, glen_cross_entropy,
+            (long rows, long width, float scale, const int32_t *targets, float *x, float *losses),
+            (rows, width, scale, targets, x, losses)) {
   for (long r = 0; r < rows; r++) {
     float *row = x + r * width;
     int32_t target = targets[r];
@@ -58,8 +60,9 @@ GLEN_MULTIVERSION void glen_cross_entropy(long rows, long width, float scale,
 
 // Equal values: the first column wins. A row that holds no number, or only masked columns, gives
 // column 0.
-GLEN_MULTIVERSION void glen_arg_max(long rows, long width, const float *mask, const float *x,
-                                    int32_t *arg, float *value) {
+GLEN_KERNEL(void, glen_arg_max,
+            (long rows, long width, const float *mask, const float *x, int32_t *arg, float *value),
+            (rows, width, mask, x, arg, value)) {
   for (long r = 0; r < rows; r++) {
     const float *row = x + r * width;
     float max = mask ? row_max(width, row, mask) : row_max(width, row, 0);

@@ -5,20 +5,49 @@
 #include <stdint.h>
 #include <string.h>
 
-// One function, several instruction sets; the loader picks the widest that the machine has. Not under
-// a sanitizer: the loader picks before a sanitizer's runtime is up, and the choosing code calls it.
-#if defined(__x86_64__) && defined(__linux__) && !__has_feature(thread_sanitizer) && \
-    !__has_feature(address_sanitizer)
-#define GLEN_MULTIVERSION \
-  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#include "glen_kernels.h"
+
+#define GLEN_INLINE static inline __attribute__((always_inline))
+
+// One function, several instruction sets. `GLEN_KERNEL(result, name, (parameters), (arguments)) { body }`
+// defines `name`, which goes to the copy of its body that is compiled for the widest set of the machine,
+// or of `GLEN_CPU_KERNELS`. (Clang's `target_clones` would be shorter, but the loader chooses there, and
+// nothing could make a test run the other copies.)
+#if defined(__x86_64__)
+// Not "arch=x86-64-v4", with which clang keeps to registers of 256 bits.
+#define GLEN_TARGET_AVX512 "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,fma,bmi,bmi2,lzcnt,f16c"
+#define GLEN_TARGET_AVX2 "arch=x86-64-v3"
+#define GLEN_KERNEL(RESULT, NAME, PARAMETERS, ARGUMENTS) \
+  GLEN_INLINE RESULT NAME##_loop PARAMETERS; \
+  __attribute__((target(GLEN_TARGET_AVX512))) static RESULT NAME##_avx512 PARAMETERS { \
+    return NAME##_loop ARGUMENTS; \
+  } \
+  __attribute__((target(GLEN_TARGET_AVX2))) static RESULT NAME##_avx2 PARAMETERS { \
+    return NAME##_loop ARGUMENTS; \
+  } \
+  RESULT NAME PARAMETERS { \
+    switch (glen_kernels()) { \
+      case GLEN_AVX512: return NAME##_avx512 ARGUMENTS; \
+      case GLEN_AVX2: return NAME##_avx2 ARGUMENTS; \
+      default: return NAME##_loop ARGUMENTS; \
+    } \
+  } \
+  GLEN_INLINE RESULT NAME##_loop PARAMETERS
 #else
-#define GLEN_MULTIVERSION
+#define GLEN_KERNEL(RESULT, NAME, PARAMETERS, ARGUMENTS) RESULT NAME PARAMETERS
 #endif
+
+// The instruction set of the loops: chosen at the first call, which is the only state there is.
+extern _Atomic int glen_chosen_kernels;
+int glen_choose_kernels(void);
+
+GLEN_INLINE int glen_kernels(void) {
+  int kernels = __c11_atomic_load(&glen_chosen_kernels, __ATOMIC_RELAXED);
+  return kernels >= 0 ? kernels : glen_choose_kernels();
+}
 
 // The order of a floating-point sum is ours to choose here: that is what lets the loops vectorise.
 #pragma clang fp contract(fast) reassociate(on)
-
-#define GLEN_INLINE static inline __attribute__((always_inline))
 
 // exp(x) by range reduction to [-ln2/2, ln2/2] and a polynomial; below 2 units in the last place
 // where the result is a normal number, and 0 below -87.3. Branch-free, so that it vectorises;

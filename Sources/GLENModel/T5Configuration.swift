@@ -1,3 +1,5 @@
+import GLENTensor
+
 /// The shape of a T5: the keys and the defaults of a Hugging Face `config.json`.
 ///
 /// The head is always tied to the embedding table and scaled by 1/√width, whatever the checkpoint
@@ -27,6 +29,8 @@ public struct T5Configuration: Sendable, Equatable {
   public var normEpsilon: Float = 1e-6
   /// T5 1.1's gated GELU instead of T5 1.0's ReLU.
   public var isGated = false
+  /// What the weights were rounded to, for inference alone; nil for float32.
+  public internal(set) var precision: LowPrecision?
 
   /// T5-small's shape.
   public init() {}
@@ -111,6 +115,16 @@ extension T5Configuration: Codable {
     case isEncoderDecoder = "is_encoder_decoder"
     case activation = "dense_act_fn"
     case isGatedActivation = "is_gated_act"
+    case quantization = "quantization_config"
+  }
+
+  /// Hugging Face's mark of a checkpoint that is not plain weights; its loaders refuse methods that they
+  /// do not know.
+  private struct Quantization: Codable {
+    static let ours = "glen"
+    // swift-format-ignore: AlwaysUseLowerCamelCase
+    var quant_method: String
+    var weights: LowPrecision?
   }
 
   /// Reads a Hugging Face configuration; a key that is absent has T5's default.
@@ -140,6 +154,15 @@ extension T5Configuration: Codable {
         forKey: .projection, in: values,
         debugDescription: "feed_forward_proj is \(projection); expected relu or gated-gelu")
     }
+    if let mark = try values.decodeIfPresent(Quantization.self, forKey: .quantization) {
+      guard mark.quant_method == Quantization.ours, let weights = mark.weights else {
+        throw DecodingError.dataCorruptedError(
+          forKey: .quantization, in: values,
+          debugDescription: "the weights are quantized by \(mark.quant_method); expected those of "
+            + "`glen quantize`, or float weights")
+      }
+      precision = weights
+    }
   }
 
   /// Writes a configuration that Hugging Face's T5 reads.
@@ -166,5 +189,9 @@ extension T5Configuration: Codable {
     try values.encode(0, forKey: .padToken)
     try values.encode(1, forKey: .endToken)
     try values.encode(0, forKey: .startToken)
+    if let precision {
+      try values.encode(
+        Quantization(quant_method: Quantization.ours, weights: precision), forKey: .quantization)
+    }
   }
 }

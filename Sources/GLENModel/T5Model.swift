@@ -5,7 +5,7 @@ import GLENTensor
 /// A value: copies share their parameters until one is changed.
 public struct T5Model: Sendable, ParameterContainer {
   /// The model's shape.
-  public let configuration: T5Configuration
+  public internal(set) var configuration: T5Configuration
   /// The embedding table E, `[vocabulary, width]`.
   public var table: Tensor
   var encoder: T5Encoder

@@ -14,6 +14,7 @@ struct Bench: ParsableCommand {
   @Option(help: "Tokens of an identifier.") var identifierLength = 3
   @Option(help: "How often to run after two warm-up runs.") var runs = 7
   @Option(help: "cpu or cuda.") var device = Device.cpu
+  @Option(help: "Round the weights to int8 or bf16 first.") var type: LowPrecision?
   @Flag(help: "Time a step of phase 1: forward, backward and AdamW.") var train = false
   @Flag(help: "Print JSON.") var json = false
 
@@ -23,6 +24,9 @@ struct Bench: ParsableCommand {
     else {
       throw ValidationError(
         "--batch and --length must be 1 to 4096, --identifier-length 1 to 64, --runs 1 to 10000")
+    }
+    guard type == nil || !train else {
+      throw ValidationError("--type is for inference; leave it out with --train")
     }
   }
 
@@ -34,6 +38,7 @@ struct Bench: ParsableCommand {
       } else {
         try T5Model(folder: URL(fileURLWithPath: model), on: backend, warn: Console.error)
       }
+    if let type { t5 = try t5.quantized(to: type) }
     let work = BenchmarkWork(
       batch: batch, length: length, identifierLength: identifierLength, trains: train)
     let times = try work.times(&t5, runs: runs)

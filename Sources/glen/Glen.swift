@@ -19,7 +19,8 @@ struct Glen: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Train.self, Ablate.self, Pretrain.self, GenerateQueries.self, Index.self, Add.self,
+      Train.self, Ablate.self, Pretrain.self, GenerateQueries.self, Quantize.self, Index.self,
+      Add.self,
       Remove.self,
       Compact.self, Search.self, Evaluate.self, Inspect.self, Verify.self, Report.self,
       States.self, Bench.self, SelfTest.self,

@@ -1,3 +1,4 @@
+import Foundation
 import GLENTensor
 import GLENTestSupport
 import Testing
@@ -20,6 +21,28 @@ struct OperationCaseTests {
     #expect(try bits(operation, threads: 2) == one)
     #expect(try bits(operation, threads: 3) == one)
   }
+
+  #if canImport(Glibc)
+    // The variable counts when the first loop runs: in processes of their own. The widest set is that of
+    // all other tests.
+    @Test func agreesOnAVX2() async {
+      await #expect(processExitsWith: .success) { try Self.requireAgreement(onlyUsing: "avx2") }
+    }
+
+    @Test func agreesWithoutVectorInstructions() async {
+      await #expect(processExitsWith: .success) { try Self.requireAgreement(onlyUsing: "portable") }
+    }
+
+    private static func requireAgreement(onlyUsing kernels: String) throws {
+      setenv("GLEN_CPU_KERNELS", kernels, 1)
+      let backend = CPUBackend(threadCount: 2)
+      try #require(backend.instructionSet.rawValue == kernels)
+      for operation in OperationCase.all where operation.gradientStep == nil {
+        let failures = try operation.failures(on: backend)
+        try #require(failures == [])
+      }
+    }
+  #endif
 
   @Test func namesAreUnique() {
     #expect(Set(OperationCase.all.map(\.description)).count == OperationCase.all.count)

@@ -1,7 +1,7 @@
 // The loops of the CPU backend that Swift's compiler would not vectorise for the machine at hand.
 //
-// Every function is compiled for several instruction sets and chosen when the program is loaded
-// (`GLEN_MULTIVERSION`). None of them allocates, checks or keeps state; the Swift side splits the
+// Every function is compiled for several instruction sets, of which the first call chooses the widest
+// that the machine has (`GLEN_KERNEL`). None of them allocates or checks; the Swift side splits the
 // work over threads. All matrices are row-major float32. `accumulate` non-zero adds to the
 // destination, zero assigns it.
 #ifndef GLEN_KERNELS_H
@@ -11,11 +11,50 @@
 
 #include "glen_team.h"
 
+// Instruction sets, each with all before it.
+enum { GLEN_PORTABLE = 0, GLEN_NEON = 1, GLEN_AVX2 = 2, GLEN_AVX512 = 3 };
+// The widest set that may be used: what `GLEN_CPU_KERNELS` says (portable, neon, avx2, avx512).
+int glen_kernel_limit(void);
+
 // Products with few rows (small_product.c).
 // out[r, j] = alpha * sum_c a[r, c] * b[j, c] + beta * out[r, j], for j in [first, last).
 void glen_product_transposed(long rows, long inner, const float *a, long a_stride, const float *b,
                              long b_stride, long first, long last, float alpha, float beta,
                              float *out, long out_stride);
+
+// Products with weights in 8 or 16 bits (packed.c, which describes the layout).
+enum { GLEN_INT8 = 0, GLEN_BFLOAT16 = 1 };
+// What is known of a packed row of activations: its scale, and where the sums of its products begin.
+typedef struct {
+  float scale;
+  int32_t start;
+} glen_packed_row;
+// out[r, j] = alpha * sum_c x[r, c] * w[j, c] + beta * out[r, j] for the panels [first, last) of w.
+typedef struct {
+  int type, kernels;
+  long rows, inputs, outputs, first, last;
+  const void *activations;
+  const glen_packed_row *row;
+  const void *weights;
+  const float *scales;
+  float alpha, beta;
+  float *out;
+  long out_stride;
+} glen_packed_product_arguments;
+// The widest of the instruction sets up to `limit` that this machine has for a type.
+int glen_packed_kernels(int type, int limit);
+// The bytes of packed weights; `scales` has one number for each output (int8 only, else null).
+long glen_packed_byte_count(int type, long outputs, long inputs);
+void glen_pack_weights(int type, long outputs, long inputs, long first_panel, long last_panel,
+                       const float *w, void *packed, float *scales);
+// Rows are packed for the kernels that will read them: rows x glen_packed_row_byte_count bytes.
+long glen_packed_row_byte_count(int type, long inputs);
+void glen_pack_activations(int type, int kernels, long rows, long inputs, const float *x,
+                           void *packed, glen_packed_row *row);
+void glen_packed_product(const glen_packed_product_arguments *arguments);
+// out[i] = w[rows[i]], widened.
+void glen_packed_gather(int type, long count, long inputs, const void *packed, const float *scales,
+                        const int32_t *rows, float *out);
 
 // Elementwise (elementwise.c).
 void glen_add_scaled(long count, float scale, const float *x, float *y);

@@ -32,12 +32,18 @@ extension T5Model {
       guard let place = places[name] else {
         throw ModelError.checkpoint(path: folder.path, reason: "the tensor \(name) is missing")
       }
+      isUsed.insert(name)
+      if configuration.precision != nil,
+        let packed = try place.packedTensor(name, shape: shape, on: backend)
+      {
+        isUsed.insert(name + SafetensorsFile.scaleSuffix)
+        return packed
+      }
       let found = place.shape(of: name) ?? []
       guard found == shape else {
         throw ModelError.checkpoint(
           path: folder.path, reason: "\(name): expected \(shape) by config.json, got \(found)")
       }
-      isUsed.insert(name)
       return try place.tensor(name, on: backend)
     }
     for name in places.keys.sorted() where !isUsed.contains(name) {
@@ -60,8 +66,8 @@ extension T5Model {
     }
   }
 
-  /// Saves a folder that Hugging Face's T5 loads: `config.json` and `model.safetensors`, each
-  /// replaced at once or not at all.
+  /// Saves a folder that Hugging Face's T5 loads, unless the model is of low precision: `config.json` and
+  /// `model.safetensors`, each replaced at once or not at all.
   ///
   /// - Parameter metadata: what the weights' file says of itself beside its format.
   /// - Throws: `TensorError.file` if something cannot be written.

@@ -35,9 +35,12 @@ struct T5CrossAttention: Sendable {
     self.weights = weights
     self.heads = heads
     self.offsets = offsets
-    let isCheaper = Self.readsStates(
-      tokens: offsets.totalLength, sequences: offsets.count, steps: steps, heads: heads,
-      inner: weights.first?.key.shape[0] ?? 0, width: encoded.width)
+    // The heads' products take float32 weights.
+    let isCheaper =
+      weights.allSatisfy { $0.key.precision == nil }
+      && Self.readsStates(
+        tokens: offsets.totalLength, sequences: offsets.count, steps: steps, heads: heads,
+        inner: weights.first?.key.shape[0] ?? 0, width: encoded.width)
     if readsStates ?? isCheaper {
       memory = .states(
         // A node of its own, so that both gradients are added in place.

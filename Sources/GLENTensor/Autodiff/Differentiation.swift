@@ -9,7 +9,7 @@ public typealias Pullback = (_ seeds: [Tensor?]) throws -> Gradients
 /// that a gradient cache needs.
 ///
 /// - Throws: what `body` throws, and `TensorError.invalidArgument` if it returns a value of another
-///   differentiation. The pullback throws `TensorError.shapeMismatch` for a seed that has not its
+///   differentiation or a parameter is of low precision. The pullback throws `TensorError.shapeMismatch` for a seed that has not its
 ///   value's shape, `.backendMismatch` for one on another backend, and `.invalidArgument` if it is
 ///   called again.
 public func valueWithPullback<Model: ParameterContainer>(
@@ -18,7 +18,10 @@ public func valueWithPullback<Model: ParameterContainer>(
   let tape = Tape()
   var tracked = model
   var names: [String] = []
-  tracked.visitParameters { name, tensor in
+  try tracked.visitParameters { name, tensor in
+    if let precision = tensor.precision {
+      throw Operation.lowPrecision("valueWithPullback: \(name)", precision)
+    }
     names.append(name)
     tensor = tape.leaf(tensor)
   }

@@ -18,16 +18,25 @@ public final class CPUBackend: Backend {
 
   /// How many threads share the work of one operation.
   public let threadCount: Int
+  /// The widest instruction set that products of low precision use, where the machine has it.
+  public let instructionSet: InstructionSet
   let memory = MemoryPool.host()
   /// The caller and `threadCount - 1` workers.
   private nonisolated(unsafe) let team: OpaquePointer?
 
   /// A backend that splits work over `threadCount` threads; by default one for each processor, or
   /// what the environment variable `GLEN_THREADS` says.
-  public init(threadCount: Int? = nil) {
+  ///
+  /// Products of low precision use no wider instructions than `instructionSet`, by default what
+  /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are. All other
+  /// loops go by that variable alone, as it is when the first of them runs.
+  public init(threadCount: Int? = nil, instructionSet: InstructionSet? = nil) {
     let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
     let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
     self.threadCount = min(max(wanted, 1), 256)
+    self.instructionSet =
+      instructionSet ?? InstructionSet.allCases.first { $0.kernels == glen_kernel_limit() }
+      ?? .portable
     openblas_set_num_threads(1)
     team = glen_team_create(Int32(self.threadCount - 1))
   }

@@ -19,6 +19,12 @@ public protocol CheckpointFile: Sendable {
   ///
   /// - Throws: `TensorError.checkpoint` if it is missing or not of a float type.
   func tensor(_ name: String, on backend: any Backend) throws(TensorError) -> Tensor
+  /// A matrix `[rows, columns]` of low precision, used where it lies; nil if the file has it otherwise.
+  ///
+  /// - Throws: `TensorError.checkpoint` if its scales are missing or not as many as its rows.
+  func packedTensor(
+    _ name: String, shape: [Int], on backend: any Backend
+  ) throws(TensorError) -> Tensor?
   /// Some bytes of everything: each tensor's name, shape, and both ends of its data.
   ///
   /// Equal files give equal samples; two trained models give different ones.

@@ -51,6 +51,11 @@ public struct PyTorchFile: CheckpointFile {
     return try entry.tensor(name, in: file, path: path, on: backend)
   }
 
+  /// Nil: only safetensors files hold low precision.
+  public func packedTensor(
+    _ name: String, shape: [Int], on backend: any Backend
+  ) throws(TensorError) -> Tensor? { nil }
+
   /// Some bytes of everything: each tensor's name, shape, and both ends of its data.
   public func sample(bytesPerEnd: Int = 64) -> [UInt8] {
     names.flatMap { entries[$0]?.sample($0, in: file, bytesPerEnd: bytesPerEnd) ?? [] }

@@ -89,6 +89,48 @@ public struct SafetensorsFile: CheckpointFile {
     try entry(name).tensor(name, in: file, path: path, on: backend)
   }
 
+  /// What is added to a matrix's name for the scales of its rows, where it is in int8.
+  public static let scaleSuffix = "_scale"
+
+  /// A matrix `[rows, columns]` of low precision, used where it lies; nil if the file has it otherwise.
+  ///
+  /// - Throws: `TensorError.checkpoint` if its scales are missing or not as many as its rows.
+  public func packedTensor(
+    _ name: String, shape: [Int], on backend: any Backend = CPUBackend.shared
+  ) throws(TensorError) -> Tensor? {
+    guard let entry = entries[name], shape.count == 2, shape[1] <= PackedMatrix.mostColumns else {
+      return nil
+    }
+    let precision: LowPrecision
+    switch entry.elementType {
+    case .int8: precision = .int8
+    case .bfloat16: precision = .bf16
+    default: return nil
+    }
+    let processor = backend as? CPUBackend ?? .shared
+    let bytes = entry.bytes(in: file)
+    guard entry.shape == PackedMatrix.shape(precision, rows: shape[0], columns: shape[1]),
+      let address = bytes.baseAddress
+    else { return nil }
+    var scales: Tensor?
+    if precision == .int8 {
+      let values = try tensor(name + Self.scaleSuffix, on: processor)
+      guard values.shape == [shape[0]] else {
+        throw .checkpoint(
+          path: path,
+          reason: "\(name + Self.scaleSuffix): expected \([shape[0]]), got \(values.shape)")
+      }
+      scales = values
+    }
+    let values = Storage(
+      borrowing: UnsafeMutableRawPointer(mutating: address), byteCount: bytes.count, owner: file,
+      on: processor)
+    let matrix = PackedMatrix(
+      precision, rows: shape[0], columns: shape[1], values: values, scales: scales?.storage,
+      on: processor)
+    return backend === processor ? Tensor(matrix) : try Tensor(matrix).moved(to: backend)
+  }
+
   /// A tensor of whole numbers (I32 or I64), in row-major order.
   ///
   /// - Throws: `TensorError.checkpoint` if it is missing, of another type, or a number is too large.
@@ -219,23 +261,74 @@ private enum HeaderValue: Decodable {
 }
 
 extension SafetensorsFile {
-  /// Writes tensors to a file, atomically, in the given order.
+  /// Writes tensors to a file, atomically: those of low precision first, so that all of them begin at
+  /// multiples of 64, each group in the given order.
   ///
   /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved, `.file` if it
   ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ tensors: [(name: String, tensor: Tensor)], metadata: [String: String] = [:], to url: URL
   ) throws {
-    try write(
-      tensors.map { ($0.name, .float($0.tensor)) }, metadata: metadata, to: url)
+    var packed: [(name: String, content: Content)] = []
+    var floats: [(name: String, content: Content)] = []
+    for (name, tensor) in tensors {
+      guard let matrix = tensor.packed else {
+        floats.append((name, .float(tensor)))
+        continue
+      }
+      packed.append((name, .float(tensor)))
+      if let scales = matrix.scales {
+        let tensor = Tensor(shape: [matrix.rows], storage: scales)
+        floats.append((name + scaleSuffix, .float(tensor)))
+      }
+    }
+    try write(packed + floats, metadata: metadata, to: url)
   }
 
   /// Something that a safetensors file can hold.
   public enum Content: Sendable {
-    /// A float tensor, written as F32.
+    /// A float tensor, written as F32; or the numbers of one of low precision, written as they lie.
     case float(Tensor)
     /// Whole numbers, written as I32.
     case integers([Int32], shape: [Int])
+
+    fileprivate var type: ElementType {
+      switch self {
+      case .float(let tensor):
+        switch tensor.precision {
+        case nil: .float32
+        case .int8: .int8
+        case .bf16: .bfloat16
+        }
+      case .integers: .int32
+      }
+    }
+
+    /// The extents as they lie in the file.
+    fileprivate var shape: [Int] {
+      switch self {
+      case .float(let tensor):
+        guard let matrix = tensor.packed else { return tensor.shape }
+        return PackedMatrix.shape(matrix.precision, rows: matrix.rows, columns: matrix.columns)
+      case .integers(_, let shape): return shape
+      }
+    }
+
+    fileprivate func write(_ append: (UnsafeRawBufferPointer) throws -> Void) throws {
+      switch self {
+      case .float(let tensor):
+        if let matrix = tensor.packed {
+          try withExtendedLifetime(matrix) {
+            try append(
+              UnsafeRawBufferPointer(
+                start: matrix.values.address, count: shape.product * type.byteCount))
+          }
+        } else {
+          try tensor.values().withUnsafeBytes(append)
+        }
+      case .integers(let values, _): try values.withUnsafeBytes(append)
+      }
+    }
   }
 
   /// Writes float tensors and whole numbers to a file, atomically, in the given order.
@@ -264,29 +357,21 @@ extension SafetensorsFile {
           operation: "SafetensorsFile.write", expected: "as many numbers as \(shape) has",
           got: "\(values.count)")
       }
-      let (type, shape) =
-        switch content {
-        case .float(let tensor): ("F32", tensor.shape)
-        case .integers(_, let shape): ("I32", shape)
-        }
+      let byteCount = content.shape.product * content.type.byteCount
       let header = TensorHeader(
-        dtype: type, shape: shape, data_offsets: [offset, offset + shape.product * 4])
+        dtype: content.type.rawValue, shape: content.shape,
+        data_offsets: [offset, offset + byteCount])
       offset = header.data_offsets[1]
       let key = String(decoding: try encoded(name), as: UTF8.self)
       fields.append(key + ":" + String(decoding: try encoded(header), as: UTF8.self))
     }
     var header = Array(("{" + fields.joined(separator: ",") + "}").utf8)
-    // Padded so that the data begins at a multiple of 8.
-    header += [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8)
+    // Padded so that the data begins at a multiple of 64, the bytes of a cache line.
+    header += [UInt8](repeating: 0x20, count: 63 - (header.count + 7) % 64)
     try AtomicFile.write(to: url) { append in
       try withUnsafeBytes(of: UInt64(header.count).littleEndian, append)
       try header.withUnsafeBytes(append)
-      for (_, content) in contents {
-        switch content {
-        case .float(let tensor): try tensor.values().withUnsafeBytes(append)
-        case .integers(let values, _): try values.withUnsafeBytes(append)
-        }
-      }
+      for (_, content) in contents { try content.write(append) }
     }
   }
 

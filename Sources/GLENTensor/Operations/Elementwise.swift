@@ -138,6 +138,7 @@ extension Tensor {
     try Operation.require(
       shape.isPossible && shape.product == count, "reshaped", expected: "\(count) elements",
       got: "\(shape)")
+    if let precision { throw Operation.lowPrecision("reshaped", precision) }
     let y = Tensor(shape: shape, storage: storage)
     guard let node else { return y }
     let input = Input(self)

@@ -94,7 +94,7 @@ package func identifierRepresentation(
 public func bestTokens(
   states: Tensor, table: Tensor, scale: Float, mask: Tensor?
 ) throws(TensorError) -> (tokens: TokenIDs, weights: Tensor) {
-  _ = try Operation.tape("bestTokens", states, table, mask)
+  _ = try Operation.tape("bestTokens", states.detached, mask, weight: table.detached)
   try Operation.require(
     table.shape.count == 2 && table.count > 0 && states.shape.count == 2
       && states.width == table.width && (mask == nil || mask?.shape == [table.shape[0]]),
@@ -130,11 +130,9 @@ private struct VocabularyScores: Sendable {
     let scores = try Tensor(unset: [chunk, vocabulary], on: states.backend)
     for first in stride(from: 0, to: states.rows, by: chunk) {
       let rows = min(chunk, states.rows - first)
-      states.backend.matrixProduct(
-        MatrixProduct(
-          m: rows, n: vocabulary, k: table.width,
-          a: states.region.advanced(by: first * table.width), b: table.region, c: scores.region,
-          transposeB: true, alpha: scale))
+      Operation.product(
+        rows: rows, states.region.advanced(by: first * table.width), table, into: scores.region,
+        alpha: scale)
       try body(first, rows, scores)
     }
   }

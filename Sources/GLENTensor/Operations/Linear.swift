@@ -1,13 +1,14 @@
 /// y = scale x Wᵀ + residual.
 ///
 /// x is `[..., inputs]`, the weight `[outputs, inputs]`, y and the residual `[..., outputs]`. Any
-/// two matrices with rows of equal width can be multiplied so.
+/// two matrices with rows of equal width can be multiplied so. Where nothing is tracked, the weight may
+/// be of low precision.
 ///
-/// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument`, `.backendMismatch`, `.outOfMemory`.
 public func linear(
   _ x: Tensor, _ weight: Tensor, adding residual: Tensor? = nil, scale: Float = 1
 ) throws(TensorError) -> Tensor {
-  let tape = try Operation.tape("linear", x, weight, residual)
+  let tape = try Operation.tape("linear", x, residual, weight: weight)
   try Operation.require(
     weight.shape.count == 2 && x.width == weight.width, "linear",
     expected: "[..., k] and [n, k]", got: "\(x.shape) and \(weight.shape)")
@@ -19,10 +20,8 @@ public func linear(
       got: "\(residual.shape)")
     y.backend.copy(residual.region, to: y.region, count: y.count)
   }
-  y.backend.matrixProduct(
-    MatrixProduct(
-      m: rows, n: outputs, k: inputs, a: x.region, b: weight.region, c: y.region,
-      transposeB: true, alpha: scale, beta: residual == nil ? 0 : 1))
+  Operation.product(
+    rows: rows, x.region, weight, into: y.region, alpha: scale, beta: residual == nil ? 0 : 1)
 
   guard let tape else { return y }
   let (xInput, weightInput, residualInput) = (Input(x), Input(weight), residual.map(Input.init))
@@ -42,5 +41,21 @@ public func linear(
           alpha: scale, beta: accumulating ? 1 : 0))
     }
     if let residualInput { try gradients.add(dy, to: residualInput) }
+  }
+}
+
+extension Operation {
+  /// y = alpha x Wᵀ + beta y for `rows` rows, in the weight's precision.
+  static func product(
+    rows: Int, _ x: Region, _ weight: Tensor, into y: Region, alpha: Float, beta: Float = 0
+  ) {
+    if let packed = weight.packed {
+      packed.backend.packedProduct(rows: rows, x, packed, into: y, alpha: alpha, beta: beta)
+    } else {
+      weight.backend.matrixProduct(
+        MatrixProduct(
+          m: rows, n: weight.shape[0], k: weight.shape[1], a: x, b: weight.region, c: y,
+          transposeB: true, alpha: alpha, beta: beta))
+    }
   }
 }

@@ -2,13 +2,15 @@
 enum Operation {
   /// The tape that the inputs are on, if any is tracked.
   ///
-  /// - Throws: `TensorError.backendMismatch`; `TensorError.invalidArgument` for two tapes.
+  /// - Parameter weight: the input that may be of low precision, if none is tracked.
+  /// - Throws: `TensorError.backendMismatch`; `TensorError.invalidArgument` for two tapes, or for low
+  ///   precision where it cannot be.
   static func tape(
-    _ operation: String, _ inputs: Tensor?...
+    _ operation: String, _ inputs: Tensor?..., weight: Tensor? = nil
   ) throws(TensorError) -> Tape? {
     var tape: Tape?
     var backend: (any Backend)?
-    for case let input? in inputs {
+    for case let input? in inputs + [weight] {
       if let backend, backend !== input.backend {
         throw .backendMismatch(
           operation: operation, first: backend.name, second: input.backend.name)
@@ -21,7 +23,19 @@ enum Operation {
       }
       tape = node.tape
     }
+    for case let input? in tape == nil ? inputs : inputs + [weight] {
+      if let precision = input.precision { throw lowPrecision(operation, precision) }
+    }
     return tape
+  }
+
+  /// The error of an operation that low precision cannot take part in.
+  static func lowPrecision(_ operation: String, _ precision: LowPrecision) -> TensorError {
+    .invalidArgument(
+      operation: operation,
+      reason:
+        "an operand is in \(precision), which is for products of inference; expected float32; "
+        + "train and change the model that was quantized")
   }
 
   /// The input itself, or, if one of the others is the same value, that value as a node of its own.

@@ -6,7 +6,7 @@
 /// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for a row that the table has not,
 ///   `.backendMismatch`, `.outOfMemory`.
 public func gather(_ table: Tensor, rows: TokenIDs) throws(TensorError) -> Tensor {
-  let tape = try Operation.tape("gather", table)
+  let tape = try Operation.tape("gather", weight: table)
   try Operation.require(
     table.shape.count == 2, "gather", expected: "a table [rows, width]", got: "\(table.shape)")
   try Operation.require(rows.storage, on: table.backend, "gather")
@@ -16,6 +16,10 @@ public func gather(_ table: Tensor, rows: TokenIDs) throws(TensorError) -> Tenso
   }
   let (count, width) = (rows.count, table.width)
   let y = try Tensor(unset: [count, width], on: table.backend)
+  if let packed = table.packed {
+    packed.backend.packedGather(packed, rows: rows.region, into: y.region, count: count)
+    return y
+  }
   y.backend.gather(table.region, rows: rows.region, into: y.region, count: count, width: width)
 
   guard let tape else { return y }

@@ -12,12 +12,22 @@ public struct Tensor: Sendable {
   public internal(set) var storage: Storage
   /// This value's place on a tape, if it is being differentiated.
   var node: Node?
+  /// The matrix of low precision that this is, if the memory holds other than float32.
+  let packed: PackedMatrix?
 
   /// A tensor over existing memory.
   init(shape: [Int], storage: Storage, node: Node? = nil) {
     self.shape = shape
     self.storage = storage
     self.node = node
+    self.packed = nil
+  }
+
+  /// A matrix of low precision.
+  init(_ matrix: PackedMatrix) {
+    shape = [matrix.rows, matrix.columns]
+    storage = matrix.values
+    packed = matrix
   }
 
   /// A tensor with unspecified contents.
@@ -27,6 +37,7 @@ public struct Tensor: Sendable {
     guard shape.isPossible else { throw Self.impossible(shape) }
     self.shape = shape
     storage = try Storage(byteCount: shape.product * 4, on: backend)
+    packed = nil
   }
 
   /// A tensor filled with one value.
@@ -74,12 +85,18 @@ public struct Tensor: Sendable {
   public var isTracked: Bool { node != nil }
 
   /// The same values, outside any tape.
-  public var detached: Tensor { Tensor(shape: shape, storage: storage) }
+  public var detached: Tensor {
+    packed.map(Tensor.init) ?? Tensor(shape: shape, storage: storage)
+  }
 
-  /// The values in memory order.
+  /// The values in row-major order, widened to float32.
   ///
   /// - Throws: `TensorError.backendFailure` if the device failed on the way here.
   public func values() throws(TensorError) -> [Float] {
+    if packed != nil {
+      return try gather(self, rows: TokenIDs((0..<shape[0]).map { Int32($0) }, on: backend))
+        .values()
+    }
     var result = [Float](repeating: 0, count: count)
     try unsafeDownload(region, into: &result)
     return result
@@ -95,7 +112,7 @@ public struct Tensor: Sendable {
     return try values()[0]
   }
 
-  /// The same values on another backend.
+  /// The same values on another backend, in float32 there.
   ///
   /// - Throws: `TensorError.outOfMemory`.
   public func moved(to backend: any Backend) throws(TensorError) -> Tensor {

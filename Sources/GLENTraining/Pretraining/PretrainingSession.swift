@@ -128,7 +128,9 @@ public struct PretrainingSession {
 
   private func model(for tokenizer: SentencePieceTokenizer) throws -> T5Model {
     if let initialURL {
-      return try T5Model(folder: initialURL, on: backend) { logger.warning("\($0)") }
+      let model = try T5Model(folder: initialURL, on: backend) { logger.warning("\($0)") }
+      try model.requireFloat32(path: initialURL.path, to: "train")
+      return model
     }
     var configuration = configuration
     configuration.vocabularySize = (tokenizer.pieceCount + 100 + 15) / 16 * 16

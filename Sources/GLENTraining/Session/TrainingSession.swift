@@ -257,6 +257,7 @@ public struct TrainingSession {
         random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
     case .folder(let folder):
       let model = try T5Model(folder: folder, on: backend) { logger.warning("\($0)") }
+      try model.requireFloat32(path: folder.path, to: "train")
       guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
         throw ModelError.configuration(
           path: folder.path,

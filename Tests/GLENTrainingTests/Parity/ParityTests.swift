@@ -38,6 +38,28 @@ import Testing
         try model.logits(states).values(), try expected.tensor("logits").values()) < 1e-4)
   }
 
+  #if canImport(Glibc)
+    // The variable counts when the first loop runs: in processes of their own. The widest set is that of
+    // all other tests.
+    @Test func statesAndGradientsOnAVX2() async {
+      await #expect(processExitsWith: .success) { try Self.requireParity(onlyUsing: "avx2") }
+    }
+
+    @Test func statesAndGradientsWithoutVectorInstructions() async {
+      await #expect(processExitsWith: .success) { try Self.requireParity(onlyUsing: "portable") }
+    }
+
+    private static func requireParity(onlyUsing kernels: String) throws {
+      setenv("GLEN_CPU_KERNELS", kernels, 1)
+      try #require(CPUBackend.shared.instructionSet.rawValue == kernels)
+      for parity in ParityCase.all {
+        try ParityTests().states(parity)
+        try ParityTests().keywordLoss(parity)
+        try ParityTests().refinementLoss(parity)
+      }
+    }
+  #endif
+
   @Test("keyword loss and all its gradients", arguments: ParityCase.all)
   func keywordLoss(_ parity: ParityCase) throws {
     let model = try parity.model()
