@@ -167,7 +167,7 @@ public struct AblationStudy {
     _ ablation: Ablation, _ split: String, of dataset: RetrievalDataset, by retriever: Retriever
   ) throws -> EvaluationReport {
     let judgements = try RelevanceJudgements(dataset, split: split)
-    let queries = dataset.queries.filter { judgements.grades[$0.id] != nil }
+    let queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
     let ranking = SplitRanking(depth: 100)
     if ablation == .shuffledCollisions {
       return try CollisionShuffles(

@@ -134,7 +134,7 @@ import Testing
       model: ModelFolder(opening: output.url.appendingPathComponent("full/seed-1"))
     ).index(dataset.documents)
     let judgements = try RelevanceJudgements(dataset, split: "test")
-    let queries = dataset.queries.filter { judgements.grades[$0.id] != nil }
+    let queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
     let ranking = SplitRanking(depth: 100)
     let report = Evaluation(
       of: try Run(ranking.rankings(of: queries, by: retriever)), against: judgements
