@@ -49,11 +49,13 @@ struct HTTPServer {
     router.get("metrics") { _, _ in
       metrics.text(documents: await index.retriever.snapshot.livingCount)
     }
-    router.get("search") { request, _ in
-      guard let question = request.uri.queryParameters.get("q") else {
+    router.get("search") { request, context in
+      // Unlike `uri.queryParameters`, this reads a plus as the space that forms write so.
+      let parameters = try request.uri.decodeQuery(as: [String: String].self, context: context)
+      guard let question = parameters["q"] else {
         throw HTTPError(.badRequest, message: "search: there is no question; expected ?q=")
       }
-      let limit = Int(request.uri.queryParameters.get("limit") ?? "10") ?? 0
+      let limit = Int(parameters["limit"] ?? "10") ?? 0
       guard (1...1000).contains(limit) else {
         throw HTTPError(.badRequest, message: "search: expected a limit from 1 to 1000")
       }
