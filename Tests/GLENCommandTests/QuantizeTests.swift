@@ -28,6 +28,31 @@ struct QuantizeTests {
     #expect(small > 0 && Double(small) < Double(large) * (type == "int8" ? 0.3 : 0.55))
   }
 
+  /// Rounded weights that are no more than that: half the bytes, trained as any other.
+  @Test func aPortableModelIsTrainedOn() throws {
+    let (source, folder) = (try ToyProject.folder(), try TemporaryFolder())
+    let half = folder.path("half")
+    for command in [
+      ["quantize", source.path("model"), "--type", "bf16", "--portable", "--out", half],
+      [
+        "train", "--corpus", source.path("corpus"), "--recipe", source.path("recipe.json"),
+        "--init", half, "--out", folder.path("out"),
+      ],
+    ] {
+      let outcome = try CommandLineTool.run(command)
+      #expect(outcome.status == 0, "\(command[0]): \(outcome.error)")
+    }
+    let size = { (path: String) in
+      try FileManager.default.attributesOfItem(atPath: path + "/model.safetensors")[.size] as? Int
+    }
+    let (small, large) = (try size(half) ?? 0, try size(folder.path("out")) ?? 0)
+    #expect(small > 0 && Double(small) < 0.55 * Double(large))
+    let wrong = try CommandLineTool.run([
+      "quantize", source.path("model"), "--type", "int8", "--portable", "--out", half,
+    ])
+    #expect(wrong.status == 64)
+  }
+
   /// The two models' identifiers differ, so each index goes with its own.
   @Test func anIndexKeepsToItsModel() throws {
     let folder = try ToyProject.copy("index")

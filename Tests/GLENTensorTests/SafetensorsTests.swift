@@ -88,6 +88,24 @@ struct SafetensorsTests {
     #expect(half[7].sign == .minus && half[8].isNaN)
   }
 
+  @Test func roundedFloatsAreTheNearest() throws {
+    let values: [Float] = [
+      1, -3, 0x1.01p0, 0x1.03p0, 0x1.010002p0, -0x1.03p0, 0x1.FFp127, .infinity, -0.0, 0x1p-133,
+    ]
+    let url = try folder.get().file("rounded")
+    let tensor = try Tensor(values, shape: [5, 2])
+    try SafetensorsFile.write([("w", .rounded(tensor))], to: url)
+    let file = try SafetensorsFile(contentsOf: url)
+    #expect(file.shape(of: "w") == [5, 2])
+    let rounded = try file.tensor("w").values()
+    // Ties go to the even neighbour; what is beyond the greatest becomes infinite.
+    #expect(
+      rounded == [
+        1, -3, 1, 0x1.04p0, 0x1.02p0, -0x1.04p0, .infinity, .infinity, -0.0, 0x1p-133,
+      ])
+    #expect(rounded[8].sign == .minus)
+  }
+
   @Test func wholeNumbersOfSixtyFourBits() throws {
     let numbers: [Int64] = [1, -2, Int64(Int32.max), Int64(Int32.min)]
     let data = numbers.flatMap { number in

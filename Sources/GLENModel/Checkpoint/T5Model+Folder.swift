@@ -69,17 +69,30 @@ extension T5Model {
   /// Saves a folder that Hugging Face's T5 loads, unless the model is of low precision: `config.json` and
   /// `model.safetensors`, each replaced at once or not at all.
   ///
-  /// - Parameter metadata: what the weights' file says of itself beside its format.
-  /// - Throws: `TensorError.file` if something cannot be written.
-  public func save(to folder: URL, metadata: [String: String] = [:]) throws {
+  /// - Parameters:
+  ///   - metadata: what the weights' file says of itself beside its format.
+  ///   - rounding: whether float32 weights are written in BF16, each rounded: half the bytes, which
+  ///     loading widens again.
+  /// - Throws: `TensorError.file` if something cannot be written; `ModelError.configuration` if a
+  ///   model of low precision is to be rounded.
+  public func save(
+    to folder: URL, metadata: [String: String] = [:], rounding: Bool = false
+  ) throws {
+    if rounding { try requireFloat32(path: folder.path, to: "round") }
     do {
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     } catch {
       throw TensorError.file(path: folder.path, reason: "the folder cannot be made: \(error)")
     }
-    try SafetensorsFile.write(
-      parameters.map { ($0.name, $0.tensor) }, metadata: metadata.merging(["format": "pt"]) { $1 },
-      to: folder.appendingPathComponent("model.safetensors"))
+    let url = folder.appendingPathComponent("model.safetensors")
+    let metadata = metadata.merging(["format": "pt"]) { $1 }
+    if rounding {
+      try SafetensorsFile.write(
+        parameters.map { ($0.name, .rounded($0.tensor)) }, metadata: metadata, to: url)
+    } else {
+      try SafetensorsFile.write(
+        parameters.map { ($0.name, $0.tensor) }, metadata: metadata, to: url)
+    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try AtomicFile.write(

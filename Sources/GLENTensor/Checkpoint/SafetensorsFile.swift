@@ -289,6 +289,8 @@ extension SafetensorsFile {
   public enum Content: Sendable {
     /// A float tensor, written as F32; or the numbers of one of low precision, written as they lie.
     case float(Tensor)
+    /// A float32 tensor, each number rounded to the nearest of BF16, ties to even.
+    case rounded(Tensor)
     /// Whole numbers, written as I32.
     case integers([Int32], shape: [Int])
 
@@ -300,6 +302,7 @@ extension SafetensorsFile {
         case .int8: .int8
         case .bf16: .bfloat16
         }
+      case .rounded: .bfloat16
       case .integers: .int32
       }
     }
@@ -310,6 +313,7 @@ extension SafetensorsFile {
       case .float(let tensor):
         guard let matrix = tensor.packed else { return tensor.shape }
         return PackedMatrix.shape(matrix.precision, rows: matrix.rows, columns: matrix.columns)
+      case .rounded(let tensor): return tensor.shape
       case .integers(_, let shape): return shape
       }
     }
@@ -326,8 +330,17 @@ extension SafetensorsFile {
         } else {
           try tensor.values().withUnsafeBytes(append)
         }
+      case .rounded(let tensor):
+        try tensor.values().map(Self.bfloat16).withUnsafeBytes(append)
       case .integers(let values, _): try values.withUnsafeBytes(append)
       }
+    }
+
+    /// The upper half of the nearest number that has no lower one; infinite where that is beyond them.
+    private static func bfloat16(_ value: Float) -> UInt16 {
+      let bits = value.bitPattern
+      guard !value.isNaN else { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }
+      return UInt16(truncatingIfNeeded: (bits + 0x7FFF + (bits >> 16 & 1)) >> 16)
     }
   }
 
