@@ -30,7 +30,7 @@ struct AskInTerminal {
           print("\(percent)  \(hit.identifier.joined(separator: "·"))  \(hit.title ?? hit.id)")
         }
         let why = try await retriever.explain(best.id, for: question)
-        let words = why.steps.map { String(format: "\($0.piece) %.2f", $0.queryProbability) }
+        let words = why.steps.map { $0.piece + String(format: " %.2f", $0.queryProbability) }
         print("   because the question speaks \(words.joined(separator: ", "))")
       }
     } catch {
