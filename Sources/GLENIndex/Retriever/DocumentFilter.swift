@@ -20,8 +20,10 @@ public struct IndexedDocument: Sendable {
   /// The document's own name.
   public var id: String { snapshot.id(ofDocument: number) }
 
-  /// The document's title, if the index keeps titles.
-  public var title: String? { snapshot.title(ofDocument: number) }
+  /// The document's title, or nil if it has none.
+  public var title: String? {
+    snapshot.title(ofDocument: number).flatMap { $0.isEmpty ? nil : $0 }
+  }
 
   /// What the index keeps about the document beyond its title.
   public var metadata: [String: MetadataValue] {

@@ -26,7 +26,7 @@ public struct SearchHit: Sendable, Codable, Hashable {
   public var probability: Double?
   /// The score that ordered the hits of a search with keywords, the greatest first; nil for others.
   public var fusedScore: Float?
-  /// The document's title, if the index keeps titles.
+  /// The document's title, or nil if it has none.
   public var title: String?
   /// What the index keeps about the document beyond its title.
   public var metadata: [String: MetadataValue]

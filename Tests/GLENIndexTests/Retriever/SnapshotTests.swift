@@ -14,7 +14,7 @@ import Testing
     ]) { question in question.contains("bee") ? ["hive", "glass"] : [] }
     let hits = try await retriever.search("Where do bees live?")
     #expect(hits.map(\.id) == ["hive", "glass"])
-    #expect(hits.map(\.title) == ["The bees' front door", ""])
+    #expect(hits.map(\.title) == ["The bees' front door", nil])
     #expect(hits.map(\.identifier) == [["hive"], ["glass"]])
     #expect(abs((hits[0].probability ?? 0) - 1 / (1 + exp(-1))) < 1e-12)
     #expect(try await retriever.search("What is the time?").isEmpty)
