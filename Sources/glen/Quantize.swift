@@ -29,11 +29,10 @@ struct Quantize: ParsableCommand {
       throw ValidationError("--out is the model itself; give another folder")
     }
     var t5 = try T5Model(folder: from, warn: Console.error)
-    if !portable {
-      t5 = try t5.quantized(to: type)
-    } else if let name = try t5.nameOfNonFiniteParameter() {
+    if let name = try t5.nameOfNonFiniteParameter() {
       throw ModelError.checkpoint(path: from.path, reason: "\(name) has a value that is no number")
     }
+    if !portable { t5 = try t5.quantized(to: type) }
     let settings = try IdentifierSettings(folder: from)
     let url = from.appendingPathComponent("spiece.model")
     guard let vocabulary = try? Data(contentsOf: url) else {

@@ -93,4 +93,19 @@ struct QuantizeTests {
         "quantize", folder.path("none"), "--type", "int8", "--out", folder.path("out")
       ).status == 66)
   }
+
+  @Test func aWeightThatIsNoNumberIsNamed() throws {
+    let (project, folder) = (try ToyProject.copy("model"), try TemporaryFolder())
+    let file = URL(fileURLWithPath: project.path("model/model.safetensors"))
+    var weights = try Data(contentsOf: file)
+    weights.replaceSubrange(weights.count - 4..<weights.count, with: [0, 0, 0xC0, 0x7F])
+    try weights.write(to: file)
+    for type in ["int8", "bf16"] {
+      let outcome = try CommandLineTool.run(
+        "quantize", project.path("model"), "--type", type, "--out", folder.path("out"))
+      #expect(outcome.status == 65)
+      #expect(outcome.error.contains(".weight has a value that is no number"), "\(outcome.error)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path("out")))
+  }
 }
