@@ -91,6 +91,6 @@ enum Failure {
     "cannot be written", "cannot be replaced", "could not be ", "the folder cannot be made",
   ]
   private static let writingOperations: Set = [
-    "create file", "write file", "rename file", "make folder", "synchronise folder",
+    "create file", "write file", "rename file", "make folder", "lock folder", "synchronise folder",
   ]
 }

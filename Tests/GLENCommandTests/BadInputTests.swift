@@ -306,6 +306,13 @@ struct BadInputTests {
       from: try CommandLineTool.run(
         "evaluate", "--baseline", "bm25", "--corpus", project.path("corpus"), "--run", out))
     #expect(try Data(contentsOf: URL(fileURLWithPath: project.path("file"))) == Data("x".utf8))
+    try FileManager.default.createSymbolicLink(
+      atPath: project.path("link"), withDestinationPath: "nothing")
+    Self.expect(
+      74, "link",
+      from: try CommandLineTool.run(
+        "index", "--corpus", project.path("corpus"), "--model", project.path("model"), "--out",
+        project.path("link")))
   }
 
   /// A limit on the size of files stands in for a full disk.
