@@ -17,22 +17,25 @@ struct ParityCase: Sendable, CustomTestStringConvertible {
     var masked_token_ids: [Int32]
   }
 
-  /// The cases among the fixtures, and those in the folder that `GLEN_PARITY_CASES` names.
-  static let all: [ParityCase] = {
-    var folders: [URL] = []
-    let extra = ProcessInfo.processInfo.environment["GLEN_PARITY_CASES"].map {
-      URL(fileURLWithPath: $0)
+  /// The cases among the fixtures.
+  static let fixtures = cases(
+    in: Bundle.module.resourceURL?.appendingPathComponent("Fixtures/Parity"))
+
+  /// The cases in the folder that `GLEN_PARITY_CASES` names, or nil if it names none.
+  static let further = ProcessInfo.processInfo.environment["GLEN_PARITY_CASES"].map {
+    cases(in: URL(fileURLWithPath: $0))
+  }
+
+  static let all = fixtures + (further ?? [])
+
+  private static func cases(in folder: URL?) -> [ParityCase] {
+    let contents = folder.flatMap {
+      try? FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil)
     }
-    let fixtures = Bundle.module.resourceURL?.appendingPathComponent("Fixtures/Parity")
-    for root in [fixtures, extra].compactMap({ $0 }) {
-      let contents = try? FileManager.default.contentsOfDirectory(
-        at: root, includingPropertiesForKeys: nil)
-      folders += (contents ?? []).sorted { $0.path < $1.path }.filter {
-        FileManager.default.fileExists(atPath: $0.appendingPathComponent("case.json").path)
-      }
-    }
-    return folders.map(ParityCase.init)
-  }()
+    return (contents ?? []).sorted { $0.path < $1.path }.filter {
+      FileManager.default.fileExists(atPath: $0.appendingPathComponent("case.json").path)
+    }.map(ParityCase.init)
+  }
 
   func settings() throws -> Settings {
     try JSONDecoder().decode(
