@@ -94,7 +94,7 @@ let package = Package(
     // Benchmarks; not products either.
     .executableTarget(
       name: "search-benchmark", dependencies: ["GLENIndex"], path: "Benchmarks/search",
-      exclude: ["peers.py", "requirements.txt", "run"], swiftSettings: settings),
+      exclude: ["peers.py", "plain_scan.c", "requirements.txt", "run"], swiftSettings: settings),
 
     // Tests.
     .testTarget(

@@ -22,6 +22,14 @@ import Testing
     #expect(documents.count == expected.count)
     #expect(Array(documents) == expected.sorted())
     #expect(DocumentSet(expected, capacity: capacity) == documents)
+    for range in [0..<capacity, 1..<max(capacity - 1, 1), 63..<64, 60..<capacity + 70] {
+      let inside = expected.filter(range.contains).sorted()
+      var visited: [Int] = []
+      documents.forEach(in: range) { visited.append($0) }
+      #expect(visited == inside)
+      #expect(documents.count(in: range) == inside.count)
+      #expect(documents.first(in: range) == inside.first)
+    }
   }
 
   @Test func fullSetEndsAtItsBound() {

@@ -42,17 +42,24 @@ import Testing
   func neitherBlocksNorThreadsChangeAnything(blockSize: Int) throws {
     for scenario in Scenario.allCases {
       let made = try SearchCase(scenario, documents: 700, length: 3, vocabulary: 9, seed: 77)
-      let some = DocumentSet((0..<700).filter { $0 % 3 == 1 }, capacity: 700)
-      let (all, filtered) = (made.bruteForce(), made.bruteForce { some.contains($0) })
+      // A filter with documents in every block, and one that leaves most blocks without any.
+      let filters = [
+        DocumentSet((0..<700).filter { $0 % 3 == 1 }, capacity: 700),
+        DocumentSet(300..<500, capacity: 700),
+      ]
+      let all = made.bruteForce()
+      let filtered = filters.map { filter in made.bruteForce { filter.contains($0) } }
       for (threads, rows) in [(1, 1), (2, 1), (3, 100), (64, 1)] {
         let search = ExactSearch(
           IdentifierTables(made.table), threadCount: threads, blockSize: blockSize,
           rowsPerThread: rows)
         for limit in [1, 60, 1000] {
           #expect(try search.rank(made.scores, limit: limit) == Array(all.prefix(limit)))
-          #expect(
-            try search.rank(made.scores, limit: limit, isAllowed: some)
-              == Array(filtered.prefix(limit)))
+          for (filter, ranking) in zip(filters, filtered) {
+            #expect(
+              try search.rank(made.scores, limit: limit, isAllowed: filter)
+                == Array(ranking.prefix(limit)))
+          }
         }
       }
     }

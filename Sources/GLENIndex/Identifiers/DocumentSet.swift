@@ -107,6 +107,18 @@ public struct DocumentSet: Sendable, Equatable {
     return first
   }
 
+  /// Calls `body` with the documents of a range that the set holds, in ascending order.
+  func forEach(in range: Range<Int>, _ body: (Int) -> Void) {
+    forEachWord(of: range) { start, word in
+      var rest = word
+      while rest != 0 {
+        body(start + rest.trailingZeroBitCount)
+        rest &= rest - 1
+      }
+      return true
+    }
+  }
+
   /// Takes out a run of documents, whose numbers are moved up, that the other set holds.
   ///
   /// - Complexity: O(count of `other`).

@@ -58,16 +58,15 @@ extension IdentifierTable {
 
   /// The row of a document's identifier, which is not before `row`.
   ///
-  /// Steps twice as long each time, then a bisection of the last one: a few looks at near memory.
+  /// Every row has a document, so the row lies at most as far on as the document does; where it is not
+  /// that one, it is behind by at most what the offset there is too large.
   func identifier(ofDocument document: Int, from row: Int) -> Int {
     let offsets = bucketOffsets
-    var (lower, length) = (row, 1)
-    while lower + length < identifierCount, Int(offsets[lower + length]) <= document {
-      lower += length
-      length *= 2
-    }
-    let rest = lower + 1..<max(min(lower + length, identifierCount), lower + 1)
-    return Bisection.firstIndex(in: rest) { Int(offsets[$0]) > document } - 1
+    let farthest = min(row + max(document - Int(offsets[row]), 0), identifierCount - 1)
+    let excess = Int(offsets[farthest]) - document
+    guard excess > 0 else { return farthest }
+    let rows = max(farthest - excess, row) + 1..<max(farthest, row + 1)
+    return Bisection.firstIndex(in: rows) { Int(offsets[$0]) > document } - 1
   }
 
   /// One of all the weights, n after n.

@@ -4,10 +4,10 @@
 /// and the rest is left out unread. What bounds a block is a sum like that of a score, in the same
 /// order, of numbers that are nowhere smaller; rounding keeps the order of sums, so no score exceeds
 /// its bound, not by a bit.
-struct BlockScan<Code: IdentifierCode>: Sendable {
+struct BlockScan<Code: IdentifierCode> {
   let table: IdentifierTable
-  private let levels: LevelScores
-  private let blockSize: Int
+  let levels: LevelScores
+  let blockSize: Int
 
   init(_ table: IdentifierTable, _ levels: LevelScores, blockSize: Int) {
     self.table = table
@@ -17,108 +17,95 @@ struct BlockScan<Code: IdentifierCode>: Sendable {
 
   /// The blocks by the bounds of their scores, largest first: the bound's key over the inverted place.
   ///
-  /// Rows are sorted, so the first step's codes in a block lie between those of its ends.
-  func mostPromisingFirst() -> [UInt64] {
-    let starts = stride(from: 0, to: table.identifierCount, by: blockSize)
+  /// Rows are sorted, so the first step's codes in a block lie between those of its ends. A block
+  /// without an allowed document, which is one of those from `base` on, is left out.
+  func mostPromisingFirst(allowed: DocumentSet?, base: Int) -> [UInt64] {
     let codes = table.column(0, as: Code.self)
     let last = table.levelTokens(0).count - 1
     var keys: [UInt64] = []
     keys.reserveCapacity(table.identifierCount / blockSize + 1)
-    for (place, start) in starts.enumerated() {
-      let end = min(start + blockSize, table.identifierCount) - 1
-      let lower = min(Int(codes[start]), last)
-      let upper = min(max(Int(codes[end]), lower), last)
-      let key = SortKey.key(of: bound(levels.values[lower...upper].max() ?? -.infinity, from: 1))
-      keys.append(UInt64(key) << 32 | UInt64(~UInt32(truncatingIfNeeded: place)))
+    levels.values.withUnsafeBufferPointer { values in
+      for start in stride(from: 0, to: table.identifierCount, by: blockSize) {
+        let end = min(start + blockSize, table.identifierCount)
+        if let allowed {
+          let documents = table.documents(ofRows: start..<end)
+          let moved = base + documents.lowerBound..<base + documents.upperBound
+          guard allowed.first(in: moved) != nil else { continue }
+        }
+        let lower = min(Int(codes[start]), last)
+        let upper = min(max(Int(codes[end - 1]), lower), last)
+        let largest = Maximum.value(of: UnsafeBufferPointer(rebasing: values[lower...upper]))
+        let place = UInt32(truncatingIfNeeded: start / blockSize)
+        keys.append(UInt64(SortKey.key(of: bound(largest))) << 32 | UInt64(~place))
+      }
     }
     return keys.sorted(by: >)
   }
 
-  /// The largest score that steps from `step` on can make of a sum.
+  /// The largest score that the other steps can make of the first one's log-probability.
+  private func bound(_ first: Float) -> Float { levels.largest.dropFirst().reduce(first, +) }
+
+  /// The rows of an ordered block, or nil where none of them can reach a threshold.
   @inline(__always)
-  private func bound(_ sum: Float, from step: Int) -> Float {
-    var bound = sum
-    for step in step..<max(table.identifierLength, step) { bound += levels.largest[step] }
-    return bound
+  func rows(of block: UInt64, reaching threshold: Float) -> Range<Int>? {
+    let bound = SortKey.value(ofKey: UInt32(truncatingIfNeeded: block >> 32))
+    guard bound >= threshold else { return nil }
+    let lower = Int(~UInt32(truncatingIfNeeded: block)) * blockSize
+    return lower..<min(lower + blockSize, table.identifierCount)
+  }
+
+  /// Each step's column and log-probabilities.
+  func steps(_ values: UnsafeBufferPointer<Float>) -> [ScanStep<Code>] {
+    (0..<table.identifierLength).map { step in
+      ScanStep<Code>(
+        codes: table.column(step, as: Code.self),
+        values: UnsafeBufferPointer(
+          rebasing: values[Int(table.levelOffsets[step])..<Int(table.levelOffsets[step + 1])]))
+    }
   }
 
   /// Offers the rows that reach the threshold, of every so many of the ordered blocks.
   func offer(
-    _ order: [UInt64], from first: Int, by step: Int, ofTable index: Int,
+    _ order: ArraySlice<UInt64>, from first: Int, by stride: Int, ofTable index: Int,
     to ranking: inout CollisionRanking
   ) {
     levels.values.withUnsafeBufferPointer { values in
-      let steps = (0..<table.identifierLength).map { step in
-        Step<Code>(
-          codes: table.column(step, as: Code.self),
-          values: UnsafeBufferPointer(rebasing: values[Int(table.levelOffsets[step])...]),
-          count: table.levelTokens(step).count)
-      }
+      let steps = steps(values)
       withUnsafeTemporaryAllocation(of: Float.self, capacity: blockSize) { sums in
-        for place in stride(from: first, to: order.count, by: step) {
-          let bound = SortKey.value(ofKey: UInt32(truncatingIfNeeded: order[place] >> 32))
-          guard bound >= ranking.threshold else { return }
-          let lower = Int(~UInt32(truncatingIfNeeded: order[place])) * blockSize
-          let rows = lower..<min(lower + blockSize, table.identifierCount)
-          guard score(rows, steps, ranking.threshold, into: sums) else { continue }
-          for place in 0..<rows.count where sums[place] >= ranking.threshold {
-            ranking.offer(row: lower + place, ofTable: index, score: sums[place])
+        for place in Swift.stride(from: order.startIndex + first, to: order.endIndex, by: stride) {
+          guard let rows = rows(of: order[place], reaching: ranking.threshold) else { return }
+          for (number, step) in steps.enumerated() {
+            let codes = step.codes(of: rows)
+            if number == 0 {
+              for row in codes.indices { sums[row] = step[codes[row]] }
+            } else {
+              for row in codes.indices { sums[row] += step[codes[row]] }
+            }
+          }
+          for row in 0..<rows.count where sums[row] >= ranking.threshold {
+            ranking.offer(row: rows.lowerBound + row, ofTable: index, score: sums[row])
           }
         }
       }
     }
   }
 
-  /// Scores a block of rows, and says whether one may reach the threshold; if not, sums are missing.
-  ///
-  /// Two steps at a time, which halves the traffic of the sums.
-  @inline(__always)
-  private func score(
-    _ rows: Range<Int>, _ steps: [Step<Code>], _ threshold: Float,
-    into sums: UnsafeMutableBufferPointer<Float>
-  ) -> Bool {
-    let count = rows.count
-    let block = UnsafeBufferPointer(rebasing: sums[..<count])
-    let (codes, first) = (steps[0].codes(of: rows), steps[0])
-    if codes[0] == codes[count - 1] {
-      sums[..<count].update(repeating: first[codes[0]])
-    } else {
-      for index in 0..<count { sums[index] = first[codes[index]] }
-    }
-    var step = 1
-    while step < steps.count {
-      let (one, ones) = (steps[step], steps[step].codes(of: rows))
-      if step + 1 < steps.count {
-        let (two, twos) = (steps[step + 1], steps[step + 1].codes(of: rows))
-        for index in 0..<count { sums[index] = sums[index] + one[ones[index]] + two[twos[index]] }
-      } else {
-        for index in 0..<count { sums[index] += one[ones[index]] }
+  /// Offers only the rows that have an allowed document, for sets that are small.
+  func visit(
+    _ allowed: DocumentSet, _ documents: Range<Int>, ofTable index: Int,
+    to ranking: inout CollisionRanking
+  ) {
+    levels.values.withUnsafeBufferPointer { values in
+      let steps = steps(values)
+      var (row, behind) = (0, documents.lowerBound)
+      allowed.forEach(in: documents) { document in
+        // The other documents of a row stand beside its first.
+        guard document >= behind else { return }
+        row = table.identifier(ofDocument: document - documents.lowerBound, from: row)
+        behind = documents.lowerBound + table.documents(ofRows: row..<row + 1).upperBound
+        let score = steps.score(row)
+        if score >= ranking.threshold { ranking.offer(row: row, ofTable: index, score: score) }
       }
-      step += 2
-      guard bound(Maximum.value(of: block), from: step) >= threshold else { return false }
     }
-    return true
   }
-}
-
-/// A step's column and log-probabilities; any code may be looked up.
-private struct Step<Code: IdentifierCode> {
-  private let codes: UnsafeBufferPointer<Code>
-  private let values: UnsafeBufferPointer<Float>
-  private let last: Code
-
-  /// The values go on behind the step's `count` as far as a 16-bit code can reach.
-  init(codes: UnsafeBufferPointer<Code>, values: UnsafeBufferPointer<Float>, count: Int) {
-    self.codes = codes
-    self.values = values
-    self.last = Code(clamping: count - 1)
-  }
-
-  @inline(__always)
-  func codes(of rows: Range<Int>) -> UnsafeBufferPointer<Code> {
-    UnsafeBufferPointer(rebasing: codes[rows])
-  }
-
-  @inline(__always)
-  subscript(code: Code) -> Float { values[Int(Code.bitWidth == 16 ? code : min(code, last))] }
 }

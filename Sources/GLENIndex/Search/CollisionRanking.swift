@@ -43,6 +43,15 @@ struct CollisionRanking: Sendable {
     self.budgets = tables.tables.map(\.documentCount)
   }
 
+  /// Whether a table's row has a document that may be returned.
+  func allows(row: Int, ofTable index: Int) -> Bool {
+    guard let allowed else { return true }
+    let base = tables.bases[index]
+    return tables.tables[index].documents(ofRows: row..<row + 1).contains {
+      allowed.contains(base + $0)
+    }
+  }
+
   /// Offers the documents of a table's row whose score is at least `threshold`.
   mutating func offer(row: Int, ofTable index: Int, score: Float) {
     let table = tables.tables[index]

@@ -17,6 +17,12 @@ public struct ExactSearch: Sendable {
   /// How many rows of a table are worth a thread.
   private let rowsPerThread: Int
 
+  /// How many blocks give the first threshold.
+  private let firstBlocks = 4
+
+  /// Of how many rows one must be allowed for a scan of all to be faster than visits of those.
+  private let rowsPerVisit = 8
+
   /// Makes a search over the identifiers of an index.
   ///
   /// - Parameters:
@@ -64,58 +70,58 @@ public struct ExactSearch: Sendable {
       tables: tables, scores: scores, limit: limit, collisions: collisions, allowed: allowed)
     return withExtendedLifetime(tables) {
       for (index, table) in tables.tables.enumerated() where table.documentCount > 0 {
-        let documents = tables.bases[index]..<tables.bases[index + 1]
         levels.load(table)
-        if let allowed, allowed.count(in: documents) <= table.identifierCount / 32 {
-          visit(allowed, documents, index, levels, into: &ranking)
-        } else if table.layout.codeWidth == 2 {
-          scan(BlockScan<UInt16>(table, levels, blockSize: blockSize), index, into: &ranking)
+        if table.layout.codeWidth == 2 {
+          search(
+            BlockScan<UInt16>(table, levels, blockSize: blockSize), index, allowed, into: &ranking)
         } else {
-          scan(BlockScan<UInt32>(table, levels, blockSize: blockSize), index, into: &ranking)
+          search(
+            BlockScan<UInt32>(table, levels, blockSize: blockSize), index, allowed, into: &ranking)
         }
       }
       return ranking.ranked()
     }
   }
 
-  /// Scores the rows of a table on some threads, each with a ranking of its own.
-  ///
-  /// The threads take turns in the order of the blocks, so all of them begin with promising ones.
-  private func scan<Code: IdentifierCode>(
-    _ scan: BlockScan<Code>, _ index: Int, into ranking: inout CollisionRanking
+  /// Searches one table: a few rows where few are allowed, otherwise all that may be good enough.
+  private func search<Code: IdentifierCode>(
+    _ scan: BlockScan<Code>, _ index: Int, _ allowed: DocumentSet?,
+    into ranking: inout CollisionRanking
   ) {
-    let parts = min(threadCount, scan.table.identifierCount / rowsPerThread)
-    let order = scan.mostPromisingFirst()
-    guard parts > 1 else {
-      return scan.offer(order, from: 0, by: 1, ofTable: index, to: &ranking)
+    let documents = tables.bases[index]..<tables.bases[index + 1]
+    if let allowed, allowed.count(in: documents) <= scan.table.identifierCount / rowsPerVisit {
+      return scan.visit(allowed, documents, ofTable: index, to: &ranking)
     }
-    let begun = ranking
+    let order = scan.mostPromisingFirst(allowed: allowed, base: documents.lowerBound)
+    // The most promising blocks give the threshold, without which deficits say nothing.
+    var begun = 0
+    while begun < order.count,
+      begun < firstBlocks || ranking.threshold == -.infinity && begun < order.count / 8
+    {
+      scan.offer(order[begun...begun], from: 0, by: 1, ofTable: index, to: &ranking)
+      begun += 1
+    }
+    let rest = order[begun...]
+    guard let next = rest.first, scan.rows(of: next, reaching: ranking.threshold) != nil else {
+      return
+    }
+    let deficits = Deficits(scan.levels, scan.table, threshold: ranking.threshold)
+    @Sendable func offer(_ part: Int, of parts: Int, to ranking: inout CollisionRanking) {
+      if let deficits {
+        scan.offer(rest, from: part, by: parts, deficits, ofTable: index, to: &ranking)
+      } else {
+        scan.offer(rest, from: part, by: parts, ofTable: index, to: &ranking)
+      }
+    }
+    let parts = min(threadCount, rest.count * blockSize / rowsPerThread)
+    guard parts > 1 else { return offer(0, of: 1, to: &ranking) }
+    // The threads take turns in the order of the blocks, so all of them begin with promising ones.
+    let before = ranking
     let ended = Parallel.map(parts, threads: parts) { part in
-      var own = begun.withoutDocuments()
-      scan.offer(order, from: part, by: parts, ofTable: index, to: &own)
+      var own = before.withoutDocuments()
+      offer(part, of: parts, to: &own)
       return own
     }
     for part in ended { ranking.merge(part) }
-  }
-
-  /// Scores only the rows that have an allowed document, for sets that are small.
-  private func visit(
-    _ allowed: DocumentSet, _ documents: Range<Int>, _ index: Int, _ levels: LevelScores,
-    into ranking: inout CollisionRanking
-  ) {
-    let table = tables.tables[index]
-    var next = documents.lowerBound
-    var row = 0
-    while let document = allowed.first(in: next..<documents.upperBound) {
-      row = table.identifier(ofDocument: document - documents.lowerBound, from: row)
-      var score: Float = 0
-      for step in 0..<table.identifierLength {
-        score += levels.values[Int(table.levelOffsets[step]) + table.code(step: step, row: row)]
-      }
-      if score >= ranking.threshold { ranking.offer(row: row, ofTable: index, score: score) }
-      // The other documents of the row stand beside this one.
-      let behind = documents.lowerBound + table.documents(ofRows: row..<row + 1).upperBound
-      next = min(max(behind, document + 1), documents.upperBound)
-    }
   }
 }
