@@ -136,7 +136,7 @@ struct DifferentiationTests {
     let flat = try x.reshaped(to: [2])
     var y = try add(x, scaled(relu(x), by: 2))
     y = try gatedGELU(gate: y, up: x)
-    y = try dropout(y, rate: 0.5, key: RandomKey(seed: 1))
+    y = try dropout(y, DropoutMask(rate: 0.5, key: RandomKey(seed: 1)))
     y = try rmsNorm(y, weight: flat, epsilon: 1)
     y = try gather(stack([y, x]).reshaped(to: [2, 2]), rows: TokenIDs([1]))
     y = try linear(
