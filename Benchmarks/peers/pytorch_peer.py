@@ -18,6 +18,9 @@ from transformers import T5ForConditionalGeneration
 
 END, FIRST_WORD = 1, 3
 
+Batch = tuple[Tensor, Tensor]
+"""Token ids and their mask, each `[rows, longest]`."""
+
 
 @dataclass(frozen=True)
 class States:
@@ -48,7 +51,16 @@ class PyTorchPeer:
         return f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {attention}"
 
     def states(self, ids: Tensor, mask: Tensor, steps: int) -> States:
-        """Encodes, and decodes `steps` states with a key-value cache."""
+        """Encodes, decodes `steps` states with a key-value cache, and scores them."""
+        encoded, states = self.rollout(ids, mask, steps)
+        return States(encoded, states, self.logits(states))
+
+    def logits(self, states: Tensor) -> Tensor:
+        """The tied head, scaled, over `[..., m]`."""
+        return F.linear(states * states.shape[-1] ** -0.5, self.model.shared.weight)
+
+    def rollout(self, ids: Tensor, mask: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """The encoder's states and `steps` states of the decoder, with a key-value cache."""
         model = self.model
         encoded = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         hidden = model.shared(torch.zeros(len(ids), 1, dtype=torch.long))  # [B, 1, m]
@@ -60,9 +72,7 @@ class PyTorchPeer:
             )
             hidden, cache = output.last_hidden_state, output.past_key_values
             decoded.append(hidden)
-        states = torch.cat(decoded, dim=1)
-        logits = F.linear(states * states.shape[-1] ** -0.5, model.shared.weight)
-        return States(encoded, states, logits)
+        return encoded, torch.cat(decoded, dim=1)
 
     def scores(self, ids: Tensor, mask: Tensor, steps: int) -> Tensor:
         """The log-probability of every token at every step: `[B, n, V]`."""
@@ -73,6 +83,48 @@ class PyTorchPeer:
         """The keyword loss (Eq. 4), through all steps of the rollout."""
         logits = self.states(ids, mask, labels.shape[1]).logits
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+
+    def refinement_loss(
+        self, queries: Tensor, documents: Tensor, temperature: float, weights: tuple[float, float]
+    ) -> Tensor:
+        """Equations 5 to 8 from the decoder states `[queries, n, m]` and `[documents, n, m]`.
+
+        The positive of query i is document `i * documents / queries`; `weights` are lambda_point and
+        lambda_dist.
+        """
+        infinity = float("inf")
+        query_logits = self.logits(queries).masked_fill(self.forbidden, -infinity)
+        document_logits = self.logits(documents)
+        masked = document_logits.masked_fill(self.forbidden, -infinity)
+        representations = torch.softmax(masked / temperature, dim=-1) @ self.model.shared.weight
+        steps, width = queries.shape[1:]
+        scores = queries.flatten(1) @ representations.flatten(1).T * (width**-0.5 / steps)
+        positives = torch.arange(len(queries)) * (len(documents) // len(queries))
+        targets = masked[positives].argmax(dim=-1).detach()
+        document_weights, tokens = document_logits[positives].max(dim=-1)
+        query_weights = query_logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+        distance = (1 - F.cosine_similarity(query_weights, document_weights, dim=-1)).mean()
+        point = F.cross_entropy(query_logits.flatten(0, 1), targets.flatten())
+        return F.cross_entropy(scores, positives) + weights[0] * (point + weights[1] * distance)
+
+    def refine(
+        self, chunks: tuple[list[Batch], list[Batch]], steps: int, temperature: float = 1.0,
+        weights: tuple[float, float] = (0.5, 0.5),
+    ) -> Tensor:
+        """The loss of phase 2, its gradients left in the parameters, by a gradient cache.
+
+        `chunks` are batches of ids and mask, of queries and of documents.
+        """
+        with torch.no_grad():
+            cached = [[self.rollout(*batch, steps)[1] for batch in part] for part in chunks]
+        leaves = [torch.cat(part).requires_grad_() for part in cached]
+        loss = self.refinement_loss(leaves[0], leaves[1], temperature, weights)
+        loss.backward()
+        for part, leaf in zip(chunks, leaves):
+            sizes = [len(ids) for ids, _ in part]
+            for batch, seed in zip(part, leaf.grad.split(sizes)):
+                self.rollout(*batch, steps)[1].backward(seed)
+        return loss.detach()
 
     def optimiser(self) -> torch.optim.Optimizer:
         """AdamW as in phase 1: the decoder at half the rate, no decay of RMS-norm weights."""
@@ -114,6 +166,14 @@ class PyTorchPeer:
             optimiser.step()
 
         return once
+
+
+def padded_batch(lengths: list[int], longest: int, vocabulary: int) -> Batch:
+    """Random tokens of given lengths ending with eos, padded to `longest`, and their mask."""
+    ids, _ = random_batch(len(lengths), longest, vocabulary)
+    mask = (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)).long()
+    ids[torch.arange(len(lengths)), torch.tensor(lengths) - 1] = END
+    return ids * mask, mask
 
 
 def random_batch(batch: int, length: int, vocabulary: int) -> tuple[Tensor, Tensor]:

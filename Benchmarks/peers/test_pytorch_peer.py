@@ -19,6 +19,7 @@ from glen_reference import CaseSettings  # noqa: E402
 from parity_case import load_expected, load_inputs  # noqa: E402
 from pytorch_peer import PyTorchPeer  # noqa: E402
 from tensor_comparison import relative_error  # noqa: E402
+from torch import Tensor  # noqa: E402
 from transformers.utils import logging  # noqa: E402
 
 CASE = ROOT / "Tests" / "GLENTrainingTests" / "Fixtures" / "Parity" / "gated"
@@ -53,6 +54,24 @@ class Peer(unittest.TestCase):
         loss.backward()
         for name, parameter in self.peer.model.named_parameters():
             expected = self.expected[f"keyword_grad.{name}"]
+            self.assertLess(relative_error(parameter.grad, expected), 1e-4, name)
+
+    def test_refinement_with_a_gradient_cache(self) -> None:
+        settings = CaseSettings.load(CASE / "case.json")
+
+        def chunks(name: str, size: int) -> list[tuple[Tensor, Tensor]]:
+            ids, mask = self.inputs[f"{name}_ids"].long(), self.inputs[f"{name}_mask"].long()
+            return list(zip(ids.split(size), mask.split(size)))
+
+        self.peer.model.train()
+        self.peer.model.zero_grad()
+        loss = self.peer.refine(
+            (chunks("query", 2), chunks("document", 5)), settings.identifier_length,
+            settings.temperature, (settings.lambda_point, settings.lambda_dist),
+        )
+        self.assertAlmostEqual(loss.item(), self.expected["refine_loss"].item(), places=4)
+        for name, parameter in self.peer.model.named_parameters():
+            expected = self.expected[f"refine_grad.{name}"]
             self.assertLess(relative_error(parameter.grad, expected), 1e-4, name)
 
 

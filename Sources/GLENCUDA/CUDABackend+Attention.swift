@@ -107,7 +107,6 @@ extension CUDABackend {
     operands.heads = a.heads
     operands.head_width = a.headWidth
     operands.all_queries = a.totalQueries
-    operands.longest_keys = a.longestKeys
     operands.causal = a.isCausal ? 1 : 0
     if let bias = a.bias {
       operands.bias = floats(bias.table)
@@ -116,6 +115,8 @@ extension CUDABackend {
     }
     if let dropout = a.dropout {
       operands.drops = 1
+      operands.mask_row = dropout.firstRow
+      operands.numbers_per_row = AttentionArguments.randomNumbersPerRow
       operands.rate = dropout.rate
       operands.seed = dropout.key.seed
       operands.stream = dropout.key.stream

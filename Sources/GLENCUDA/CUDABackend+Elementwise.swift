@@ -49,11 +49,12 @@ extension CUDABackend {
 
   /// y = x / (1 - rate), or 0, by the same random numbers as on the processor.
   public func dropout(
-    _ x: Region, rate: Float, key: RandomKey, into y: Region, count: Int, accumulating: Bool
+    _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
+    accumulating: Bool
   ) {
     launchEach(
-      .dropout, count: (count + 3) / 4, .at(x), .at(y), .count(count), .number(rate),
-      .word(key.seed), .word(key.stream), .flag(accumulating))
+      .dropout, count: (first % 4 + count + 3) / 4, .at(x), .at(y), .count(first), .count(count),
+      .number(rate), .word(key.seed), .word(key.stream), .flag(accumulating))
   }
 
   /// out[0] = scale * sum of x, in double.

@@ -14,7 +14,7 @@ extension T5Model {
     _ c: T5Configuration, _ parameter: (String, [Int]) throws -> Tensor
   ) throws {
     configuration = c
-    table = try parameter("shared.weight", [c.vocabularySize, c.width])
+    table = try parameter(Self.tableName, [c.vocabularySize, c.width])
     func attention(_ path: String) throws -> T5Attention {
       T5Attention(
         query: try parameter(path + ".q.weight", [c.innerWidth, c.width]),
@@ -78,7 +78,7 @@ extension T5Model {
   private static func initialDeviation(of name: String, _ c: T5Configuration) -> Float? {
     let width = Float(c.width)
     if name.hasSuffix("norm.weight") { return nil }
-    if name == "shared.weight" { return 1 }
+    if name == tableName { return 1 }
     if name.hasSuffix(".q.weight") { return 1 / (width * Float(c.headWidth)).squareRoot() }
     if name.hasSuffix(".o.weight") { return 1 / Float(c.innerWidth).squareRoot() }
     if name.hasSuffix(".wo.weight") { return 1 / Float(c.feedForwardWidth).squareRoot() }

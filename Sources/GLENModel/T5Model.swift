@@ -14,11 +14,14 @@ public struct T5Model: Sendable, ParameterContainer {
   /// The backend that holds the parameters.
   public var backend: any Backend { table.backend }
 
+  /// The name of the table among the parameters.
+  public static let tableName = "shared.weight"
+
   /// Visits all parameters under their Hugging Face names.
   public mutating func visitParameters(
     _ body: (String, inout Tensor) throws -> Void
   ) rethrows {
-    try body("shared.weight", &table)
+    try body(Self.tableName, &table)
     try encoder.visitParameters(body)
     try decoder.visitParameters(body)
   }
@@ -29,7 +32,8 @@ public struct T5Model: Sendable, ParameterContainer {
   /// - Throws: `TensorError`.
   public func encode(_ batch: TokenBatch, dropout: Dropout = .none) throws -> Tensor {
     let embeddings = try gather(table, rows: batch.tokens)
-    return try encoder(embeddings, offsets: batch.offsets, configuration, dropout: dropout)
+    return try encoder(
+      embeddings, offsets: batch.offsets, configuration, dropout: dropout.ofTokens)
   }
 
   /// A decoder at the beginning, over encoded texts.
@@ -43,7 +47,7 @@ public struct T5Model: Sendable, ParameterContainer {
   ) throws -> DecoderState {
     try DecoderState(
       decoder, configuration, encoded: encoded, offsets: offsets, longest: longest,
-      dropout: dropout)
+      dropout: dropout.ofSequences)
   }
 
   /// The decoder's states at every position of given targets: ordinary training of a T5.

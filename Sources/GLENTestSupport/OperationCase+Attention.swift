@@ -23,20 +23,22 @@ extension OperationCase {
       queryLengths: [2, 3], keyLengths: [5, 9], bias: (6, false), isCausal: true),
     AttentionSetting(queryLengths: [4, 2], keyLengths: [2, 8], bias: (8, true)),
     AttentionSetting(
-      queryLengths: [4, 1, 11], keyLengths: [4, 1, 11], bias: (8, true), dropout: (0.3, key)),
+      queryLengths: [4, 1, 11], keyLengths: [4, 1, 11], bias: (8, true),
+      dropout: DropoutMask(rate: 0.3, key: key)),
     AttentionSetting(
-      queryLengths: [3, 1], keyLengths: [8, 5], heads: 3, isCausal: true, dropout: (0.5, key)),
+      queryLengths: [3, 1], keyLengths: [8, 5], heads: 3, isCausal: true,
+      dropout: DropoutMask(rate: 0.5, key: key, firstRow: 5)),
     AttentionSetting(
       queryLengths: [70, 66], keyLengths: [70, 66], heads: 5, headWidth: 64, bias: (32, true),
       maximumDistance: 128),
     // Several tiles of queries and of keys.
     AttentionSetting(
       queryLengths: [130, 3], keyLengths: [133, 66], headWidth: 20, bias: (8, true),
-      isCausal: true, dropout: (0.2, key)),
+      isCausal: true, dropout: DropoutMask(rate: 0.2, key: key, firstRow: 1000)),
     // Wide heads: the states themselves are keys and values.
     AttentionSetting(
       queryLengths: [9, 1, 18], keyLengths: [30, 70, 5], headWidth: 96, bias: (8, true),
-      dropout: (0.3, key)),
+      dropout: DropoutMask(rate: 0.3, key: key)),
     AttentionSetting(queryLengths: [3, 17], keyLengths: [67, 17], headWidth: 100, isCausal: true),
     AttentionSetting(queryLengths: [2], keyLengths: [5], heads: 1, headWidth: 800),
     AttentionSetting(queryLengths: [], keyLengths: []),

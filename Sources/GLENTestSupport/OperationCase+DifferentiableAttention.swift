@@ -21,7 +21,8 @@ extension OperationCase {
     selfAttention(AttentionSetting(queryLengths: [1, 1, 1], keyLengths: [1, 1, 1]))
     selfAttention(
       AttentionSetting(
-        queryLengths: [4, 6], keyLengths: [4, 6], dropout: (0.4, RandomKey(seed: 1))))
+        queryLengths: [4, 6], keyLengths: [4, 6],
+        dropout: DropoutMask(rate: 0.4, key: RandomKey(seed: 1))))
   }
 
   /// Queries, keys and values that are one tensor.

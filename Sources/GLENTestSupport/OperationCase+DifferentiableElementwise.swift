@@ -43,7 +43,7 @@ extension OperationCase {
         [x[0].map { Reference.gelu($0) * $0 }]
       }
       differentiable("dropout", "\(shape)", samples: samples, inputs: one) {
-        [try dropout($0[0], rate: 0.25, key: key)]
+        [try dropout($0[0], DropoutMask(rate: 0.25, key: key))]
       } reference: { x in
         [
           x[0].enumerated().map {
@@ -52,7 +52,7 @@ extension OperationCase {
         ]
       }
       differentiable("dropout", "\(shape) rate 0", samples: samples, inputs: one) {
-        [try dropout($0[0], rate: 0, key: key)]
+        [try dropout($0[0], DropoutMask(rate: 0, key: key))]
       } reference: { x in
         [x[0]]
       }

@@ -52,6 +52,16 @@ extension OperationCase {
           }
         ]
       }
+      differentiable("softmax", extents, samples: samples, inputs: [matrix]) {
+        [try softmax($0[0])]
+      } reference: {
+        [Reference.rows($0[0], width: width).flatMap { Reference.softmax(Array($0)) }]
+      }
+      differentiable("joined", extents, samples: samples, inputs: [matrix, matrix]) {
+        [try joined([$0[0], $0[1], $0[0]])]
+      } reference: {
+        [$0[0] + $0[1] + $0[0]]
+      }
       differentiable("gather", extents, samples: samples, inputs: [matrix]) {
         let ids = try TokenIDs(gatheredRows(of: rows), on: $0[0].backend)
         return [try gather($0[0], rows: ids)]

@@ -71,21 +71,22 @@ extension OperationCase {
         }
       }
       for accumulating in [false, true] {
-        for rate in [0.1, 0.5] as [Float] {
+        for (rate, first) in [(0.1, 0), (0.5, 0), (0.5, 6), (0.3, 1_000_003)] as [(Float, Int)] {
           OperationCase(
-            "dropout", "\(count) rate \(rate)" + (accumulating ? " adding" : ""),
+            "dropout", "\(count) rate \(rate) from \(first)" + (accumulating ? " adding" : ""),
             tolerance: 1e-6
           ) { bench in
             let key = RandomKey(seed: 0x1234_5678_9ABC_DEF0, stream: 0xFEDC_BA98_7654_3210)
             let x = bench.values(count)
             let (y, old) = try bench.destination(count, accumulating: accumulating)
             bench.backend.dropout(
-              try bench.region(x), rate: rate, key: key, into: y, count: count,
+              try bench.region(x), rate: rate, key: key, first: first, into: y, count: count,
               accumulating: accumulating)
             try bench.expect(
               "y", y,
               (0..<count).map {
-                old[$0] + Double(x[$0]) * Reference.dropoutFactor($0, rate: rate, key: key)
+                old[$0] + Double(x[$0])
+                  * Reference.dropoutFactor(first + $0, rate: rate, key: key)
               })
           }
         }

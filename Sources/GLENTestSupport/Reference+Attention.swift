@@ -10,7 +10,7 @@ struct AttentionSetting: Sendable {
   var bias: (buckets: Int, isBidirectional: Bool)?
   var maximumDistance = 20
   var isCausal = false
-  var dropout: (rate: Float, key: RandomKey)?
+  var dropout: DropoutMask?
 
   var inner: Int { heads * headWidth }
   var totalQueries: Int { queryLengths.reduce(0, +) }
@@ -57,7 +57,7 @@ extension Reference {
           for (j, probability) in softmax(scores).enumerated() {
             let factor = s.dropout.map {
               dropoutFactor(
-                (head * s.totalQueries + row) * s.longestKeys + j, rate: $0.rate, key: $0.key)
+                number(s, $0, head: head, row: row) + j, rate: $0.rate, key: $0.key)
             }
             for column in columns {
               output[row * s.inner + column] +=
@@ -70,6 +70,13 @@ extension Reference {
       firstKey += keys
     }
     return (output, logSums)
+  }
+
+  /// The random number of a row's first probability.
+  private static func number(
+    _ s: AttentionSetting, _ mask: DropoutMask, head: Int, row: Int
+  ) -> Int {
+    ((mask.firstRow + row) * s.heads + head) * AttentionArguments.randomNumbersPerRow
   }
 
   /// The gradients of attention by the chain rule, one score at a time.
@@ -106,7 +113,7 @@ extension Reference {
             }
             if let dropout = s.dropout {
               factors[j] = dropoutFactor(
-                (head * s.totalQueries + row) * s.longestKeys + j, rate: dropout.rate,
+                number(s, dropout, head: head, row: row) + j, rate: dropout.rate,
                 key: dropout.key)
             }
             dp[j] *= factors[j]

@@ -4,42 +4,87 @@ import GLENTraining
 
 /// Random tokens, encoded, rolled out and scored, or trained on.
 struct BenchmarkWork {
-  /// Sequences in a batch, and tokens of each.
-  var batch: Int, length: Int
+  /// What is done with them.
+  enum Task {
+    /// Encoding, rollout and scores.
+    case inference
+    /// A step of phase 1: forward, backward and AdamW.
+    case keywords
+    /// A step of phase 2, each query with its documents.
+    case refinement(queries: LengthList, documentsPerQuery: Int, chunks: RefinementLoss.Chunks)
+  }
+
+  var task: Task
+  /// Sequences in a batch, or queries of phase 2.
+  var batch: Int
+  /// Their lengths, or those of the documents of phase 2.
+  var lengths: LengthList
   /// Tokens of an identifier.
   var identifierLength: Int
-  /// Whether a step of phase 1 is run: forward, backward and AdamW.
-  var trains: Bool
+  /// Runs that are not timed.
+  var warmUps: Int
 
-  /// The milliseconds of each run, the least first, after two runs to warm up.
-  func times(_ model: inout T5Model, runs: Int) throws -> [Double] {
+  /// The milliseconds of each run, the least first, and the tokens of a run.
+  func times(_ model: inout T5Model, runs: Int) throws -> (milliseconds: [Double], tokens: Int) {
     let backend = model.backend
-    let size = model.configuration.vocabularySize
     var random = SeededGenerator(RandomKey(seed: 2))
-    let texts = (0..<batch).map { _ in
-      (0..<length).map { _ in Int32.random(in: 3..<Int32(min(size, 32000)), using: &random) }
-    }
-    let targets = (0..<batch).map { _ in
-      (0..<identifierLength).map { _ in Int32.random(in: 3..<Int32(size), using: &random) }
-    }
-    let packed = try TokenBatch(texts, vocabularySize: size, on: backend)
+    let step = try step(for: model, using: &random)
     var optimizer = AdamW()
     var times: [Double] = []
     let clock = ContinuousClock()
-    for run in 0..<runs + 2 {
+    for run in 0..<runs + warmUps {
       let begin = clock.now
-      if trains {
-        let (_, gradients) = try valueAndGradient(of: model) {
-          try KeywordLoss.value($0, packed, targets: targets)
-        }
+      if let gradients = try step.run(model) {
         try optimizer.update(&model, gradients) { _ in 1e-4 }
-      } else {
-        let states = try model.rollout(packed, steps: identifierLength)
-        _ = try model.logits(states)
       }
       try backend.synchronize()
-      if run >= 2 { times.append((clock.now - begin) / .milliseconds(1)) }
+      if run >= warmUps { times.append((clock.now - begin) / .milliseconds(1)) }
     }
-    return times.sorted()
+    return (times.sorted(), step.tokens)
+  }
+
+  private struct Step {
+    var tokens: Int
+    /// The gradients, if there are any.
+    var run: (T5Model) throws -> Gradients?
+  }
+
+  private func step(for model: T5Model, using random: inout SeededGenerator) throws -> Step {
+    let size = model.configuration.vocabularySize
+    func text(_ length: Int, below bound: Int) -> [Int32] {
+      (0..<length).map { _ in Int32.random(in: 3..<Int32(bound), using: &random) }
+    }
+    let n = identifierLength
+    let words = min(size, 32000)
+    switch task {
+    case .inference, .keywords:
+      let texts = (0..<batch).map { text(lengths[$0], below: words) }
+      let targets = (0..<batch).map { _ in text(n, below: size) }
+      let packed = try TokenBatch(texts, vocabularySize: size, on: model.backend)
+      if case .keywords = task {
+        return Step(tokens: packed.tokens.count) { model in
+          try valueAndGradient(of: model) { try KeywordLoss.value($0, packed, targets: targets) }
+            .gradients
+        }
+      }
+      return Step(tokens: packed.tokens.count) { model in
+        _ = try model.logits(model.rollout(packed, steps: n))
+        return nil
+      }
+    case .refinement(let queryLengths, let each, let chunks):
+      let queries = (0..<batch).map { text(queryLengths[$0], below: words) }
+      let documents = (0..<batch * each).map { text(lengths[$0], below: words) }
+      let settings = IdentifierSettings(
+        identifierLength: n,
+        maskedTokens: IdentifierSettings.maskedTokens(pieceCount: words, vocabularySize: size))
+      let mask = try settings.mask(vocabularySize: size, on: model.backend)
+      let tokens = (queries + documents).reduce(0) { $0 + $1.count }
+      return Step(tokens: tokens) { model in
+        try RefinementLoss().gradients(
+          of: model, queries: queries, documents: documents, settings: settings, mask: mask,
+          chunks: chunks
+        ).gradients
+      }
+    }
   }
 }

@@ -28,8 +28,9 @@ enum SelfTestBenchmark {
       ("step of phase 1, 128 x 156", 128, 156, true),
     ] {
       let work = BenchmarkWork(
-        batch: batch, length: length, identifierLength: 3, trains: trains)
-      let times = try work.times(&model, runs: 5)
+        task: trains ? .keywords : .inference, batch: batch, lengths: LengthList(length),
+        identifierLength: 3, warmUps: 2)
+      let times = try work.times(&model, runs: 5).milliseconds
       let milliseconds = times[times.count / 2]
       row(name, precision, milliseconds, Double(batch) / milliseconds, "texts/s")
     }

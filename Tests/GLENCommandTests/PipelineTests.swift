@@ -409,7 +409,11 @@ struct PipelineTests {
 
   @Test func benchPrintsItsNumbers() throws {
     let model = try ToyProject.folder().path("model")
-    for extra in [[], ["--train"]] {
+    for extra in [
+      [], ["--train"], ["--train", "--length", "5,3,8"],
+      ["--refine", "--query-length", "2,4", "--negatives", "3"],
+      ["--refine", "--query-chunk", "1", "--document-chunk", "3", "--warm-up", "0"],
+    ] {
       let outcome = try CommandLineTool.run(
         ["bench", "--model", model, "--batch", "2", "--length", "5", "--runs", "2", "--json"]
           + extra)

@@ -23,7 +23,8 @@ import Testing
         offsets: batch.offsets, steps: 3, readsStates: readsStates)
       let key = RandomKey(seed: 9)
       let mixes = try (0..<3).map {
-        try attention(normed, block: $0, offsets: one, dropout: (dropout, key))
+        try attention(
+          normed, block: $0, offsets: one, dropout: DropoutMask(rate: dropout, key: key))
       }
       return [try add(mixes[0], add(mixes[1], mixes[2]), scale: 0.5)]
     }
@@ -33,9 +34,12 @@ import Testing
     return (try values[0].values(), try pullback([seed]))
   }
 
-  @Test func bothWaysAgreeWithTheirGradients() throws {
+  /// With dropout too: the masks are the same.
+  @Test(arguments: [0, 0.4] as [Float])
+  func bothWaysAgreeWithTheirGradients(dropout: Float) throws {
     let (projected, states) = (
-      try Self.mix(readsStates: false), try Self.mix(readsStates: true)
+      try Self.mix(readsStates: false, dropout: dropout),
+      try Self.mix(readsStates: true, dropout: dropout)
     )
     #expect(relativeDifference(projected.value, states.value) < 1e-5)
     #expect(projected.gradients.tensors.keys.sorted() == states.gradients.tensors.keys.sorted())

@@ -53,4 +53,27 @@ struct DropoutTests {
       #expect(abs(share - rate) < 0.02)
     }
   }
+
+  /// A part of a batch that knows its place drops what it drops in the whole.
+  @Test func aPartDropsAsInTheWhole() throws {
+    let model = try SmallModel.make()
+    let texts = SmallModel.texts(6)
+    var dropout = Dropout(rate: 0.3, key: RandomKey(seed: 8))
+    let whole = try model.rollout(SmallModel.batch(texts), steps: 3, dropout: dropout).values()
+    let row = whole.count / 6
+    for range in [0..<2, 2..<3, 3..<6] {
+      dropout.tokensBefore = texts[..<range.lowerBound].reduce(0) { $0 + $1.count }
+      dropout.sequencesBefore = range.lowerBound
+      let part = try model.rollout(
+        SmallModel.batch(Array(texts[range])), steps: 3, dropout: dropout
+      ).values()
+      let expected = Array(whole[range.lowerBound * row..<range.upperBound * row])
+      #expect(relativeDifference(part, expected) < 1e-5)
+      dropout.sequencesBefore += 1
+      let elsewhere = try model.rollout(
+        SmallModel.batch(Array(texts[range])), steps: 3, dropout: dropout
+      ).values()
+      #expect(relativeDifference(elsewhere, expected) > 1e-2)
+    }
+  }
 }

@@ -73,7 +73,7 @@ struct AttentionTests {
       random([3, 12], 1), random([40, 12], 2), random([40, 12], 3), random([8, 3], 4),
     ]
     let seed = try random([3, 12], 5)
-    let results = try [nil, (rate: Float(1e-9), key: RandomKey(seed: 1))].map { dropout in
+    let results = try [nil, DropoutMask(rate: 1e-9, key: RandomKey(seed: 1))].map { dropout in
       let (values, pullback) = try valueWithPullback(of: model) { x in
         let bias = try RelativePositionBias(
           table: x[3], length: 30, isBidirectional: true, maximumDistance: 16)
@@ -123,7 +123,7 @@ struct AttentionTests {
       let offsets = try SequenceOffsets(lengths: [30, 40], on: backend)
       return try attention(
         queries: x, keys: x, values: x, heads: heads, queryOffsets: offsets, keyOffsets: offsets,
-        dropout: (0.5, RandomKey(seed: 3))
+        dropout: DropoutMask(rate: 0.5, key: RandomKey(seed: 3))
       ).values()
     }
     #expect(outputs[0] == outputs[1] && outputs[0] == outputs[2])

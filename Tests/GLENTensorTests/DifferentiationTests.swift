@@ -136,7 +136,7 @@ struct DifferentiationTests {
     let flat = try x.reshaped(to: [2])
     var y = try add(x, scaled(relu(x), by: 2))
     y = try gatedGELU(gate: y, up: x)
-    y = try dropout(y, rate: 0.5, key: RandomKey(seed: 1))
+    y = try dropout(y, DropoutMask(rate: 0.5, key: RandomKey(seed: 1)))
     y = try rmsNorm(y, weight: flat, epsilon: 1)
     y = try gather(stack([y, x]).reshaped(to: [2, 2]), rows: TokenIDs([1]))
     y = try linear(
@@ -202,5 +202,43 @@ struct DifferentiationTests {
     b["x"] = try Tensor([1], shape: [1])
     #expect(throws: TensorError.self) { try a.add(b) }
     #expect(try a["x"]?.values() == [1, 2])
+  }
+
+  // MARK: Sums of gradients
+
+  /// Several ways back into one sum, which is added to in place.
+  @Test func gradientsAreAddedToASum() throws {
+    let (x, y) = (try Tensor([1, 2], shape: [2]), try Tensor([3, 4], shape: [2]))
+    let seed = try Tensor([1, 10], shape: [2])
+    var sum = Gradients()
+    for factor in [2, 3] as [Float] {
+      let (_, pullback) = try valueWithPullback(of: [x, y]) { [try scaled($0[0], by: factor)] }
+      try pullback([seed], addingTo: &sum)
+    }
+    #expect(try sum["0"]?.values() == [5, 50])
+    #expect(sum["1"] == nil)
+    let (_, pullback) = try valueWithPullback(of: [x, y]) { [try add($0[0], $0[1])] }
+    let storage = try #require(sum["0"]).storage
+    let before = ObjectIdentifier(storage)
+    try pullback([seed], addingTo: &sum)
+    #expect(try sum["0"]?.values() == [6, 60] && sum["1"]?.values() == [1, 10])
+    // Held here too, so it was copied rather than written.
+    #expect(try ObjectIdentifier(#require(sum["0"]).storage) != before)
+    let inPlace = ObjectIdentifier(try #require(sum["0"]).storage)
+    let (_, again) = try valueWithPullback(of: [x]) { [try scaled($0[0], by: 1)] }
+    try again([seed], addingTo: &sum)
+    #expect(ObjectIdentifier(try #require(sum["0"]).storage) == inPlace)
+    #expect(try sum["0"]?.values() == [7, 70] && sum["1"]?.values() == [1, 10])
+  }
+
+  @Test func aSumOfOtherShapesIsRefused() throws {
+    let x = try Tensor([1, 2], shape: [2])
+    let (_, pullback) = try valueWithPullback(of: [x]) { [try scaled($0[0], by: 2)] }
+    var sum = Gradients()
+    sum["0"] = try Tensor([1, 2, 3], shape: [3])
+    #expect(throws: TensorError.self) { try pullback([x], addingTo: &sum) }
+    // Nothing was taken from it, and the pullback may still be called.
+    #expect(try sum["0"]?.values() == [1, 2, 3])
+    #expect(try pullback([x])["0"]?.values() == [2, 4])
   }
 }

@@ -31,7 +31,8 @@ struct RandomTests {
     let count = 1_000_000
     let x = try Tensor(repeating: 1, shape: [count])
     for stream in 0..<3 as Range<UInt64> {
-      let y = try dropout(x, rate: rate, key: RandomKey(seed: 9, stream: stream)).values()
+      let y = try dropout(x, DropoutMask(rate: rate, key: RandomKey(seed: 9, stream: stream)))
+        .values()
       let dropped = Double(y.count { $0 == 0 }) / Double(count)
       // Five standard deviations.
       let deviation = (Double(rate) * (1 - Double(rate)) / Double(count)).squareRoot()
@@ -64,10 +65,10 @@ struct RandomTests {
     let key = RandomKey(seed: 1)
     let masks = try [key, key.split(0), key.split(1), RandomKey(seed: 2), key.split(0).split(0)].map
     {
-      try dropout(x, rate: 0.5, key: $0).values()
+      try dropout(x, DropoutMask(rate: 0.5, key: $0)).values()
     }
     #expect(Set(masks).count == masks.count)
-    #expect(try dropout(x, rate: 0.5, key: key).values() == masks[0])
+    #expect(try dropout(x, DropoutMask(rate: 0.5, key: key)).values() == masks[0])
   }
 
   @Test func keysSplitAsTheyAlwaysDid() {

@@ -150,7 +150,7 @@ struct TensorErrorTests {
     func attend(_ dropout: Float) throws {
       _ = try attention(
         queries: x, keys: x, values: x, heads: 1, queryOffsets: offsets, keyOffsets: offsets,
-        dropout: (dropout, RandomKey(seed: 1)))
+        dropout: DropoutMask(rate: dropout, key: RandomKey(seed: 1)))
     }
     func bias(_ buckets: Int, both: Bool, _ distance: Int) throws {
       _ = try RelativePositionBias(
@@ -164,15 +164,15 @@ struct TensorErrorTests {
     let cases: [(String, () throws -> Void)] = [
       (
         "dropout: the rate is 1.0; expected 0 or more and below 1",
-        { _ = try dropout(x, rate: 1, key: RandomKey(seed: 1)) }
+        { _ = try dropout(x, DropoutMask(rate: 1, key: RandomKey(seed: 1))) }
       ),
       (
         "dropout: the rate is -0.5; expected 0 or more and below 1",
-        { _ = try dropout(x, rate: -0.5, key: RandomKey(seed: 1)) }
+        { _ = try dropout(x, DropoutMask(rate: -0.5, key: RandomKey(seed: 1))) }
       ),
       (
         "dropout: the rate is nan; expected 0 or more and below 1",
-        { _ = try dropout(x, rate: .nan, key: RandomKey(seed: 1)) }
+        { _ = try dropout(x, DropoutMask(rate: .nan, key: RandomKey(seed: 1))) }
       ),
       ("attention: the dropout is 1.0; expected 0 or more and below 1", { try attend(1) }),
       ("attention: the dropout is nan; expected 0 or more and below 1", { try attend(.nan) }),

@@ -166,6 +166,36 @@ def keyword_loss(
     return F.cross_entropy(logits.flatten(0, 1), labels.long().flatten())
 
 
+def keyword_contrast(states: Tensor, labels: Tensor) -> Tensor:
+    """What tells texts and their corrupted copies from the other texts of a batch.
+
+    `states` are `[2 B, steps, m]`, unscaled; row i + B is the copy of row i. At each step, every
+    row's products with all others become probabilities, its own left out, and the probabilities are
+    the *logits* of a cross-entropy against the other row of the same text. The mean is over all
+    rows and steps that have a label (0 or more).
+    """
+    rows = len(states)
+    partner = torch.arange(rows).roll(rows // 2)
+    itself = torch.eye(rows, dtype=torch.bool)
+    losses = []
+    for step, x in enumerate(scaled(states).unbind(dim=1)):
+        probabilities = torch.softmax((x @ x.T).masked_fill(itself, float("-inf")), dim=-1)
+        of_rows = F.cross_entropy(probabilities, partner, reduction="none")
+        losses.append(of_rows[labels[:, step] >= 0])
+    return torch.cat(losses).mean()
+
+
+def contrastive_keyword_loss(
+    model: T5ForConditionalGeneration, ids: Tensor, mask: Tensor, labels: Tensor, weight: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Phase 1 with the contrast: the whole loss, the cross-entropy of all 2 B rows, the contrast."""
+    states = decoder_states(model, ids, mask, labels.shape[1])
+    targets = labels.long().masked_fill(labels < 0, -100)
+    keywords = F.cross_entropy(token_logits(model, states).flatten(0, 1), targets.flatten())
+    contrast = keyword_contrast(states, labels)
+    return keywords + weight * contrast, keywords, contrast
+
+
 # --- Phase 2: ranking-based identifier refinement ------------------------------------------------
 
 

@@ -91,7 +91,8 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
       float weight = c < seen ? expf(s.weights[row][c] - greatest) : 0;
       own += weight;
       if (a.drops && c < seen)
-        weight *= glen_dropout_factor(element + row * a.longest_keys + c, a.rate, a.seed, a.stream);
+        weight *= glen_dropout_factor(element + row * a.heads * a.numbers_per_row + c, a.rate,
+                                      a.seed, a.stream);
       s.weights[row][c] = weight;
     }
     for (int lanes = SHARE / 2; lanes > 0; lanes /= 2) own += glen_exchange(own, lanes);
@@ -157,6 +158,13 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
     glen_barrier();
   }
 
+  // The random number of a row's first probability.
+  GLEN_MEMBER static unsigned long long number(const glen_attention &a, const place &at,
+                                               long query) {
+    long row = (a.mask_row + at.first_query + query) * a.heads + at.head;
+    return (unsigned long long)(row * a.numbers_per_row);
+  }
+
   // What the backward makes of a score and of the gradient of its probability.
   GLEN_MEMBER static float weigh(const glen_attention &a, const place &at, long query, long key,
                                  float score, float dprobability) {
@@ -164,7 +172,7 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
     long row = at.head * a.all_queries + at.first_query + query;
     float p = expf(score - a.log_sums[row]);
     float factor =
-        a.drops ? glen_dropout_factor(row * a.longest_keys + key, a.rate, a.seed, a.stream) : 1;
+        a.drops ? glen_dropout_factor(number(a, at, query) + key, a.rate, a.seed, a.stream) : 1;
     return MODE == GLEN_DVALUES ? p * factor : p * (dprobability * factor - a.delta[row]);
   }
 
@@ -269,9 +277,8 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
       long columns = at.all_columns - start < COLUMNS ? at.all_columns - start : COLUMNS;
       fill_weights(a, s, at, start, columns);
       if (MODE == GLEN_OUTPUT) {
-        long first_row = at.head * a.all_queries + at.first_query + at.first_row;
         soften(a, s, at.first_row + at.shift + 1 - start, columns,
-               first_row * a.longest_keys + start, max, sum);
+               number(a, at, at.first_row) + start, max, sum);
         glen_barrier();
 #pragma unroll
         for (int i = 0; i < ROW_COUNT; i++)

@@ -40,16 +40,17 @@ GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const float *up, const 
   }
 }
 
-// A thread takes the four elements of a block of random numbers. x and y may be the same.
-GLEN_KERNEL(glen_dropout, const float *x, float *y, long count, float rate,
+// A thread takes the elements of a block of four random numbers, of which the first element has
+// number `first`. x and y may be the same.
+GLEN_KERNEL(glen_dropout, const float *x, float *y, long first, long count, float rate,
             unsigned long long seed, unsigned long long stream, int accumulates) {
   float keep = 1 / (1 - rate);
   unsigned threshold = glen_threshold(rate);
-  GLEN_EACH(block, (count + 3) / 4) {
-    glen_words words = glen_philox(block, seed, stream);
+  GLEN_EACH(block, (first % 4 + count + 3) / 4) {
+    glen_words words = glen_philox(first / 4 + block, seed, stream);
     for (int word = 0; word < 4; word++) {
-      long i = 4 * block + word;
-      if (i >= count) continue;
+      long i = 4 * block + word - first % 4;
+      if (i < 0 || i >= count) continue;
       glen_store(y + i, words.word[word] >= threshold ? x[i] * keep : 0, accumulates);
     }
   }

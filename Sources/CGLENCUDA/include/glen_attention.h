@@ -20,7 +20,10 @@ typedef struct glen_attention {
   float *distances;
   // The tiles of a sequence, as if all were the longest.
   long tiles;
-  long heads, head_width, all_queries, longest_keys, reach;
+  long heads, head_width, all_queries, reach;
+  // Of a dropped probability: how many rows of a larger batch come before, and how many numbers each
+  // row of each head has.
+  long mask_row, numbers_per_row;
   unsigned long long seed, stream;
   float rate;
   int drops, causal, accumulates;

@@ -6,6 +6,14 @@ public struct Dropout: Sendable {
   public var rate: Float
   /// The key of the random numbers.
   public var key: RandomKey
+  /// The tokens of a larger batch that come before those of this one.
+  ///
+  /// With them and `sequencesBefore`, a part of a batch drops what it would drop in the whole.
+  public var tokensBefore = 0
+  /// The sequences of a larger batch that come before those of this one.
+  public var sequencesBefore = 0
+  /// Which of the two counts here, by what a row is.
+  private var firstRow = 0
 
   /// Dropout of the given rate; the key belongs to one forward computation.
   public init(rate: Float, key: RandomKey) {
@@ -18,10 +26,26 @@ public struct Dropout: Sendable {
 
   /// The same rate with a key of its own for the place that `index` names.
   func split(_ index: Int) -> Dropout {
-    rate == 0 ? self : Dropout(rate: rate, key: key.split(index))
+    var part = self
+    if rate != 0 { part.key = key.split(index) }
+    return part
   }
 
-  func callAsFunction(_ x: Tensor) throws -> Tensor { try dropout(x, rate: rate, key: key) }
+  /// For a stack whose rows are tokens.
+  var ofTokens: Dropout { startingAt(tokensBefore) }
+  /// For a stack whose rows are sequences.
+  var ofSequences: Dropout { startingAt(sequencesBefore) }
+
+  private func startingAt(_ row: Int) -> Dropout {
+    var result = self
+    result.firstRow = row
+    return result
+  }
+
+  /// What an operation needs to know of it.
+  var mask: DropoutMask { DropoutMask(rate: rate, key: key, firstRow: firstRow) }
+
+  func callAsFunction(_ x: Tensor) throws -> Tensor { try dropout(x, mask) }
 
   /// x Wᵀ, dropped, plus the residual.
   func residual(_ x: Tensor, _ weight: Tensor, adding residual: Tensor) throws -> Tensor {

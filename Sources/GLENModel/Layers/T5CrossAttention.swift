@@ -74,7 +74,7 @@ struct T5CrossAttention: Sendable {
   /// - Throws: `TensorError`.
   func callAsFunction(
     _ normed: Tensor, block: Int, offsets stepOffsets: SequenceOffsets,
-    dropout: (rate: Float, key: RandomKey)
+    dropout: DropoutMask
   ) throws -> Tensor {
     let queries = try linear(normed, weights[block].query)
     switch memory {
@@ -83,6 +83,9 @@ struct T5CrossAttention: Sendable {
         queries: queries, keys: keys[block], values: values[block], heads: heads,
         queryOffsets: stepOffsets, keyOffsets: offsets, dropout: dropout)
     case .states(let keys, let values, let headOffsets):
+      // A row for each head, which makes the numbers of the mask those of the other way.
+      var dropout = dropout
+      dropout.firstRow *= heads
       let mixed = try attention(  // [batch × heads, width]
         queries: spreadHeads(queries, weights[block].key, heads: heads), keys: keys,
         values: values, heads: 1, queryOffsets: headOffsets, keyOffsets: offsets, dropout: dropout)

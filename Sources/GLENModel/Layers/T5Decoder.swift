@@ -64,15 +64,14 @@ extension T5Decoder {
         queries: linear(normed, block.selfAttention.query),
         keys: linear(normed, block.selfAttention.key),
         values: linear(normed, block.selfAttention.value), heads: c.heads, queryOffsets: offsets,
-        keyOffsets: offsets, bias: bias, isCausal: true, dropout: (dropout.rate, place.split(0).key)
-      )
+        keyOffsets: offsets, bias: bias, isCausal: true, dropout: place.split(0).mask)
       x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
       mixed = try attention(
         queries: linear(normed, block.crossAttention.query),
         keys: linear(encoded, block.crossAttention.key),
         values: linear(encoded, block.crossAttention.value), heads: c.heads, queryOffsets: offsets,
-        keyOffsets: encodedOffsets, dropout: (dropout.rate, place.split(2).key))
+        keyOffsets: encodedOffsets, dropout: place.split(2).mask)
       x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)
       x = try block.feedForward(normed, adding: x, dropout: place.split(4))
@@ -143,12 +142,12 @@ public struct DecoderState: Sendable {
         keys: stack(keys[index]).reshaped(to: inner),
         values: stack(values[index]).reshaped(to: inner), heads: c.heads, queryOffsets: one,
         keyOffsets: soFar, bias: bias, isCausal: true,
-        dropout: (drop.rate, place.split(0).key))
+        dropout: place.split(0).mask)
       x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
 
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
       mixed = try crossAttention(
-        normed, block: index, offsets: one, dropout: (drop.rate, place.split(2).key))
+        normed, block: index, offsets: one, dropout: place.split(2).mask)
       x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
 
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)

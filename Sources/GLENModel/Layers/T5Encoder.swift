@@ -15,7 +15,7 @@ struct T5EncoderBlock: Sendable {
     let mixed = try GLENTensor.attention(  // [length, heads × headWidth]
       queries: linear(normed, attention.query), keys: linear(normed, attention.key),
       values: linear(normed, attention.value), heads: c.heads, queryOffsets: offsets,
-      keyOffsets: offsets, bias: bias, dropout: (dropout.rate, dropout.split(0).key))
+      keyOffsets: offsets, bias: bias, dropout: dropout.split(0).mask)
     let attended = try dropout.split(1).residual(mixed, attention.output, adding: x)
     let again = try rmsNorm(attended, weight: feedForwardNorm, epsilon: c.normEpsilon)
     return try feedForward(again, adding: attended, dropout: dropout.split(2))

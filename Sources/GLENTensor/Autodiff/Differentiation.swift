@@ -1,7 +1,27 @@
 /// Runs gradients backward from seeds, one for each value; a nil seed contributes nothing.
 ///
 /// It may be called once: what the forward computation kept is freed on the way.
-public typealias Pullback = (_ seeds: [Tensor?]) throws -> Gradients
+public struct Pullback {
+  fileprivate let run: (_ seeds: [Tensor?], _ sum: inout Gradients) throws -> Void
+
+  /// The gradients that flow from the seeds.
+  ///
+  /// - Throws: what `valueWithPullback` says.
+  public func callAsFunction(_ seeds: [Tensor?]) throws -> Gradients {
+    var gradients = Gradients()
+    try run(seeds, &gradients)
+    return gradients
+  }
+
+  /// Adds the gradients that flow from the seeds to others, in place where nobody else holds them.
+  ///
+  /// - Throws: what `valueWithPullback` says, and `TensorError.shapeMismatch` or `.backendMismatch`
+  ///   for a sum that does not fit the parameters. After an error in the middle of the way back the
+  ///   sum lacks what was taken from it.
+  public func callAsFunction(_ seeds: [Tensor?], addingTo sum: inout Gradients) throws {
+    try run(seeds, &sum)
+  }
+}
 
 /// Computes `body` on a tracked copy of the model, and how gradients flow back to its parameters.
 ///
@@ -17,13 +37,13 @@ public func valueWithPullback<Model: ParameterContainer>(
 ) throws -> (values: [Tensor], pullback: Pullback) {
   let tape = Tape()
   var tracked = model
-  var names: [String] = []
+  var parameters: [(name: String, input: Input, backend: any Backend)] = []
   try tracked.visitParameters { name, tensor in
     if let precision = tensor.precision {
       throw Operation.lowPrecision("valueWithPullback: \(name)", precision)
     }
-    names.append(name)
     tensor = tape.leaf(tensor)
+    parameters.append((name, Input(tensor), tensor.backend))
   }
   let outputs = try body(tracked)
   if outputs.contains(where: { $0.node.map { $0.tape !== tape } ?? false }) {
@@ -33,7 +53,7 @@ public func valueWithPullback<Model: ParameterContainer>(
   let inputs = outputs.map(Input.init)
   let backends = outputs.map(\.backend)
   var isSpent = false
-  let pullback: Pullback = { seeds in
+  let pullback = Pullback { [parameters] seeds, sum in
     guard seeds.count == inputs.count else {
       throw TensorError.invalidArgument(
         operation: "pullback",
@@ -53,11 +73,24 @@ public func valueWithPullback<Model: ParameterContainer>(
       }
       try table.add(seed.detached, to: input)
     }
+    for (name, input, backend) in parameters {
+      guard let own = sum[name] else { continue }
+      try Operation.require(own.storage, on: backend, "pullback: the sum's \(name)")
+      guard own.shape == input.shape else {
+        throw TensorError.shapeMismatch(
+          operation: "pullback: the sum's \(name)", expected: "\(input.shape)",
+          got: "\(own.shape)")
+      }
+    }
     isSpent = true
+    for (name, input, _) in parameters {
+      // Taken out of the sum, so that it is added to in place.
+      if let own = sum.take(name) { try table.add(own, to: input) }
+    }
     try tape.run(table)
-    var gradients = Gradients()
-    for (number, name) in names.enumerated() { gradients[name] = table.take(number) }
-    return gradients
+    for (number, parameter) in parameters.enumerated() {
+      sum[parameter.name] = table.take(number)
+    }
   }
   return (outputs.map(\.detached), pullback)
 }

@@ -14,6 +14,9 @@ public struct Gradients: Sendable {
     set { tensors[name] = newValue }
   }
 
+  /// Hands over the gradient of a parameter; nothing of it is left here.
+  mutating func take(_ name: String) -> Tensor? { tensors.removeValue(forKey: name) }
+
   /// Adds other gradients, name by name.
   ///
   /// - Throws: `TensorError.outOfMemory`, `.shapeMismatch` if two of a name differ in shape,

@@ -58,10 +58,11 @@ public protocol Backend: AnyObject, Sendable {
   func gatedGELUBackward(
     gate: Region, up: Region, dy: Region, dGate: Region, dUp: Region, count: Int,
     accumulatingGate: Bool, accumulatingUp: Bool)
-  /// y = x / (1 - rate) where the random number of the element is at least `rate`, else 0. The
-  /// backward is the same call on the gradient.
+  /// y = x / (1 - rate) where the random number of the element is at least `rate`, else 0. Element
+  /// i has number `first + i`. The backward is the same call on the gradient.
   func dropout(
-    _ x: Region, rate: Float, key: RandomKey, into y: Region, count: Int, accumulating: Bool)
+    _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
+    accumulating: Bool)
 
   // MARK: Rows
 
@@ -250,18 +251,25 @@ public struct AttentionArguments: Sendable {
   /// The relative position bias, if the layer has one.
   public var bias: Bias?
   /// The dropout of the probabilities, if there is one.
-  public var dropout: (rate: Float, key: RandomKey)?
+  ///
+  /// Row r of the queries, head h and key j of its sequence have the number
+  /// `((firstRow + r) heads + h) randomNumbersPerRow + j`.
+  public var dropout: DropoutMask?
   /// [totalQueries, heads headWidth].
   public var output: Region
   /// [heads, totalQueries]: the logarithm of each softmax's denominator, kept for the backward.
   public var logSums: Region
+
+  /// How many random numbers each row of probabilities has for itself, whatever the lengths of the
+  /// other sequences.
+  public static let randomNumbersPerRow = 1 << 20
 
   /// Attention with its extents, operands and results.
   public init(
     sequences: Int, heads: Int, headWidth: Int, longestQueries: Int, longestKeys: Int,
     totalQueries: Int, totalKeys: Int, isCausal: Bool, queries: Region, keys: Region,
     values: Region, queryOffsets: Region, keyOffsets: Region, bias: Bias?,
-    dropout: (rate: Float, key: RandomKey)?, output: Region, logSums: Region
+    dropout: DropoutMask?, output: Region, logSums: Region
   ) {
     (self.sequences, self.heads, self.headWidth) = (sequences, heads, headWidth)
     (self.longestQueries, self.longestKeys) = (longestQueries, longestKeys)

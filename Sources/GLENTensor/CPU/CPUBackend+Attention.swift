@@ -165,7 +165,7 @@ extension CPUBackend {
     }
   }
 
-  /// Drops probabilities; the number of an element depends only on head, row and key, so the
+  /// Drops probabilities; the number of an element depends only on row, head and key, so the
   /// backward makes the same mask again.
   private static func dropOut(
     _ a: AttentionArguments, head: Int, _ s: Sequence, _ x: UnsafeMutablePointer<Float>,
@@ -173,9 +173,10 @@ extension CPUBackend {
   ) {
     guard let dropout = a.dropout else { return }
     for row in 0..<s.queries {
-      let first = (head * a.totalQueries + s.firstQuery + row) * a.longestKeys
+      let number = (dropout.firstRow + s.firstQuery + row) * a.heads + head
       glen_dropout(
-        first, s.keys, dropout.key.seed, dropout.key.stream, dropout.rate, x + row * s.keys,
+        number * AttentionArguments.randomNumbersPerRow, s.keys, dropout.key.seed,
+        dropout.key.stream, dropout.rate, x + row * s.keys,
         y + row * s.keys, 0)
     }
   }

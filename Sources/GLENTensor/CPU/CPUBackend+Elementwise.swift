@@ -62,13 +62,14 @@ extension CPUBackend {
 
   /// y = x / (1 - rate), or 0, by counter-based random numbers.
   public func dropout(
-    _ x: Region, rate: Float, key: RandomKey, into y: Region, count: Int, accumulating: Bool
+    _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
+    accumulating: Bool
   ) {
     let (x, y) = (x.floats, y.floats)
     parallel(count, grain: elementGrain / 8) {
       let i = $0.lowerBound
       glen_dropout(
-        i, $0.count, key.seed, key.stream, rate, x + i, y + i, accumulating ? 1 : 0)
+        first + i, $0.count, key.seed, key.stream, rate, x + i, y + i, accumulating ? 1 : 0)
     }
   }
 

@@ -75,7 +75,7 @@ public struct RelativePositionBias: Sendable {
 public func attention(
   queries: Tensor, keys: Tensor, values: Tensor, heads: Int, queryOffsets: SequenceOffsets,
   keyOffsets: SequenceOffsets, bias: RelativePositionBias? = nil, isCausal: Bool = false,
-  dropout: (rate: Float, key: RandomKey)? = nil
+  dropout: DropoutMask? = nil
 ) throws(TensorError) -> Tensor {
   let tape = try Operation.tape("attention", queries, keys, values, bias?.table)
   let inner = queries.width

@@ -89,7 +89,8 @@ public func gatedGELU(gate: Tensor, up: Tensor) throws(TensorError) -> Tensor {
 /// returns `x` itself.
 ///
 /// - Throws: `TensorError.invalidArgument` for a rate outside 0 ..< 1, `.outOfMemory`.
-public func dropout(_ x: Tensor, rate: Float, key: RandomKey) throws(TensorError) -> Tensor {
+public func dropout(_ x: Tensor, _ mask: DropoutMask) throws(TensorError) -> Tensor {
+  let (rate, key, first) = (mask.rate, mask.key, mask.firstRow * x.width)
   if rate == 0 { return x }
   guard rate > 0, rate < 1 else {
     throw .invalidArgument(
@@ -98,14 +99,16 @@ public func dropout(_ x: Tensor, rate: Float, key: RandomKey) throws(TensorError
   let tape = try Operation.tape("dropout", x)
   let y = try Tensor(unset: x.shape, on: x.backend)
   y.backend.dropout(
-    x.region, rate: rate, key: key, into: y.region, count: y.count, accumulating: false)
+    x.region, rate: rate, key: key, first: first, into: y.region, count: y.count,
+    accumulating: false)
 
   guard let tape else { return y }
   let input = Input(x)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
     if let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) {
       dy.backend.dropout(
-        dy.region, rate: rate, key: key, into: dx, count: dy.count, accumulating: accumulating)
+        dy.region, rate: rate, key: key, first: first, into: dx, count: dy.count,
+        accumulating: accumulating)
     }
   }
 }

@@ -70,6 +70,47 @@ public func stack(_ steps: [Tensor]) throws(TensorError) -> Tensor {
   }
 }
 
+/// Puts the rows of several tensors one after the other.
+///
+/// Each part is `[rows, ...]` with the same extents after the first; so is the result.
+///
+/// - Throws: `TensorError.shapeMismatch`, `.invalidArgument` for no parts, `.backendMismatch`,
+///   `.outOfMemory`.
+public func joined(_ parts: [Tensor]) throws(TensorError) -> Tensor {
+  guard let first = parts.first else {
+    throw .invalidArgument(operation: "joined", reason: "there are no parts")
+  }
+  var tape: Tape?
+  for part in parts {
+    try Operation.require(
+      !part.shape.isEmpty && part.shape.dropFirst() == first.shape.dropFirst(), "joined",
+      expected: "parts of rows \(first.shape.dropFirst())", got: "\(part.shape)")
+    tape = try Operation.tape("joined", first, part) ?? tape
+  }
+  let rows = parts.reduce(0) { $0 + $1.shape[0] }
+  let y = try Tensor(unset: [rows] + first.shape.dropFirst(), on: first.backend)
+  var offset = 0
+  for part in parts {
+    y.backend.copy(part.region, to: y.region.advanced(by: offset), count: part.count)
+    offset += part.count
+  }
+
+  guard let tape else { return y }
+  let inputs = parts.map(Input.init)
+  return tape.record(y) { (gradients, dy) throws(TensorError) in
+    var offset = 0
+    for input in inputs {
+      let count = input.shape.product
+      if let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) {
+        dy.backend.copyRows(
+          dy.region.advanced(by: offset), stride: count, to: dx, stride: count, rows: 1,
+          width: count, accumulating: accumulating)
+      }
+      offset += count
+    }
+  }
+}
+
 /// The dot product of each pair of rows: y[i] = a[i] · b[i].
 ///
 /// a and b are `[rows, width]`, y `[rows]`.

@@ -47,44 +47,64 @@ public struct RefinementLoss: Sendable {
     _ model: T5Model, queries: [[Int32]], documents: [[Int32]], settings: IdentifierSettings,
     mask: Tensor, dropout: Dropout = .none
   ) throws -> Parts {
+    try Self.requireShares(queries, documents)
+    let batch = try TokenBatch(
+      queries + documents, vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    let states = try model.rollout(  // [queries + documents, n, width]
+      batch, steps: settings.identifierLength, feedback: Self.feedback(settings, mask: mask),
+      dropout: dropout)
+    let (steps, width) = (states.shape[1], states.width)
+    let rows = try states.reshaped(to: [batch.count, steps * width])
+    func part(_ range: Range<Int>) throws -> Tensor {
+      try gather(rows, rows: TokenIDs(range.map { Int32($0) }, on: model.backend))
+        .reshaped(to: [range.count, steps, width])
+    }
+    return try parts(
+      queryStates: part(0..<queries.count), documentStates: part(queries.count..<batch.count),
+      table: model.table, scale: model.configuration.headScale, mask: mask)
+  }
+
+  /// Throws `ModelError.input` unless every query has as many documents.
+  static func requireShares(_ queries: [[Int32]], _ documents: [[Int32]]) throws {
     guard !queries.isEmpty, !documents.isEmpty, documents.count % queries.count == 0 else {
       throw ModelError.input(
         reason: "\(documents.count) documents cannot be shared by \(queries.count) queries")
     }
-    let c = model.configuration
-    let n = settings.identifierLength
-    let each = documents.count / queries.count
-    let batch = try TokenBatch(
-      queries + documents, vocabularySize: c.vocabularySize, on: model.backend)
-    let states = try model.rollout(  // [queries + documents, n, width]
-      batch, steps: n, feedback: settings.feedsTokens ? .bestTokens(mask: mask) : .states,
-      dropout: dropout)
-    let rows = try states.reshaped(to: [batch.count, n * c.width])
-    let queryRows = try gather(rows, rows: Self.range(0..<queries.count, on: model.backend))
-    let documentRows = try gather(
-      rows, rows: Self.range(queries.count..<batch.count, on: model.backend))
-    let queryStates = try queryRows.reshaped(to: [queries.count * n, c.width])
-    let documentStates = try documentRows.reshaped(to: [documents.count * n, c.width])
+  }
+
+  /// What the steps of the rollout are fed.
+  static func feedback(_ settings: IdentifierSettings, mask: Tensor) -> T5Model.Feedback {
+    settings.feedsTokens ? .bestTokens(mask: mask) : .states
+  }
+
+  /// The losses, given the states of queries and documents, `[count, n, width]`.
+  func parts(
+    queryStates: Tensor, documentStates: Tensor, table: Tensor, scale: Float, mask: Tensor
+  ) throws -> Parts {
+    let (queries, documents) = (queryStates.shape[0], documentStates.shape[0])
+    let (n, width) = (queryStates.shape[1], queryStates.width)
+    let queryRows = try queryStates.reshaped(to: [queries, n * width])
+    let queryStates = try queryStates.reshaped(to: [queries * n, width])
+    let documentStates = try documentStates.reshaped(to: [documents * n, width])
 
     let pass = try identifierRepresentation(
-      states: documentStates, table: model.table, scale: c.headScale, temperature: temperature,
-      mask: mask)
+      states: documentStates, table: table, scale: scale, temperature: temperature, mask: mask)
     // rel(q, d) = (1/n) Σ_t q_t · r_t, and q_t = m^-1/2 h_t.
     let relevances = try linear(
-      queryRows, pass.representations.reshaped(to: [documents.count, n * c.width]),
-      scale: c.headScale / Float(n))
-    let positives = (0..<queries.count).map { $0 * each }
+      queryRows, pass.representations.reshaped(to: [documents, n * width]),
+      scale: scale / Float(n))
+    let positives = (0..<queries).map { $0 * (documents / queries) }
     let pairwise = try crossEntropy(
-      logits: relevances, targets: TokenIDs(positives.map { Int32($0) }, on: model.backend))
+      logits: relevances, targets: TokenIDs(positives.map { Int32($0) }, on: table.backend))
 
     let identifiers = try pass.tokens.values()
     let targets = positives.flatMap { identifiers[$0 * n..<($0 + 1) * n] }
     let retrieval = try crossEntropy(
-      states: queryStates, table: model.table, scale: c.headScale,
-      targets: TokenIDs(targets, on: model.backend), mask: mask)
+      states: queryStates, table: table, scale: scale,
+      targets: TokenIDs(targets, on: table.backend), mask: mask)
     let distance = try self.distance(
-      model, queryStates: queryStates, documentStates: documentStates,
-      unmasked: pass.unmaskedTokens.values(), positives: positives, n: n, settings: settings)
+      queryStates: queryStates, documentStates: documentStates, table: table, scale: scale,
+      unmasked: pass.unmaskedTokens.values(), positives: positives)
 
     let pointwise = try add(retrieval, distance, scale: distanceWeight)
     let total = try add(
@@ -100,26 +120,20 @@ public struct RefinementLoss: Sendable {
   /// the positive document at step t, and w_q[t] the query's logit at the same token. Where that
   /// token is a masked one, its plain logit counts: -infinity has no cosine.
   private func distance(
-    _ model: T5Model, queryStates: Tensor, documentStates: Tensor, unmasked: [Int32],
-    positives: [Int], n: Int, settings: IdentifierSettings
+    queryStates: Tensor, documentStates: Tensor, table: Tensor, scale: Float, unmasked: [Int32],
+    positives: [Int]
   ) throws -> Tensor {
+    let n = queryStates.shape[0] / positives.count
     let rows = positives.flatMap { $0 * n..<($0 + 1) * n }
     let tokens = rows.map { unmasked[$0] }
-    let embeddings = try gather(model.table, rows: TokenIDs(tokens, on: model.backend))
+    let embeddings = try gather(table, rows: TokenIDs(tokens, on: table.backend))
     let states = try gather(
-      documentStates, rows: TokenIDs(rows.map { Int32($0) }, on: model.backend))
+      documentStates, rows: TokenIDs(rows.map { Int32($0) }, on: table.backend))
     let shape = [positives.count, n]
-    let scale = model.configuration.headScale
     let queryWeights = try scaled(rowDot(queryStates, embeddings), by: scale)
     let documentWeights = try scaled(rowDot(states, embeddings), by: scale)
     let distances = try cosineDistance(
       queryWeights.reshaped(to: shape), documentWeights.reshaped(to: shape))
     return try sum(distances, scale: 1 / Float(positives.count))
-  }
-
-  private static func range(
-    _ range: Range<Int>, on backend: any Backend
-  ) throws -> TokenIDs {
-    try TokenIDs(range.map { Int32($0) }, on: backend)
   }
 }

@@ -68,19 +68,32 @@ public struct KeywordObjective: TrainingObjective {
         droppingTokens(tokens, rate: recipe.keywords.tokenDropRate, using: &generator))
       targets.append(corpus.keywords[document] + (recipe.keywords.targetsEnd ? [1] : []))
     }
+    let contrast = recipe.keywords.contrast
+    if contrast.weight > 0 {
+      inputs += inputs.map { corpus.corrupted($0, by: contrast, using: &generator) }
+      targets += targets
+    }
     // Where one document's keywords needed a distinguishing piece, the others wait a step for it.
     let longest = targets.map(\.count).max() ?? 0
     targets = targets.map { $0 + [Int32](repeating: -1, count: longest - $0.count) }
     let packed = try TokenBatch(
       inputs, vocabularySize: model.configuration.vocabularySize, on: model.backend)
     tokenCount += packed.tokens.count
-    let (loss, gradients) = try valueAndGradient(of: model) {
-      try KeywordLoss.value(
-        $0, packed, targets: targets, feedsTokens: recipe.feedsTokens,
-        dropout: Dropout(
-          rate: dropout ?? model.configuration.dropoutRate, key: key.split(1)))
+    var loss = KeywordLoss()
+    (loss.feedsTokens, loss.contrastWeight) = (recipe.feedsTokens, contrast.weight)
+    let dropout = Dropout(rate: dropout ?? model.configuration.dropoutRate, key: key.split(1))
+    var losses: [LossPart] = []
+    let (total, gradients) = try valueAndGradient(of: model) {
+      let parts = try loss.parts($0, packed, targets: targets, dropout: dropout)
+      if let contrast = parts.contrast {
+        losses = [
+          LossPart(name: "keywords", value: try parts.keywords.scalar()),
+          LossPart(name: "contrast", value: try contrast.scalar()),
+        ]
+      }
+      return parts.total
     }
-    return ([LossPart(name: "loss", value: try loss.scalar())], gradients)
+    return ([LossPart(name: "loss", value: try total.scalar())] + losses, gradients)
   }
 
   /// The examples of a batch in words.

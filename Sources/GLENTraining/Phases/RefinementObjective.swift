@@ -85,28 +85,23 @@ public struct RefinementObjective: TrainingObjective {
     let tokens = documents.map { corpus.beginning(of: $0, limit: limit) }
     tokenCount += (queries + tokens).reduce(0) { $0 + $1.count }
 
-    var parts: RefinementLoss.Parts?
-    let (total, gradients) = try valueAndGradient(of: model) {
-      let computed = try loss.parts(
-        $0, queries: queries, documents: tokens, settings: settings, mask: mask, dropout: dropout)
-      parts = computed
-      return computed.total
+    let (parts, gradients) = try loss.gradients(
+      of: model, queries: queries, documents: tokens, settings: settings, mask: mask,
+      dropout: dropout,
+      chunks: .init(queries: r.queryChunkSize, documents: r.documentChunkSize))
+    let n = settings.identifierLength
+    let begin = clock.now
+    for (index, document) in documents.enumerated() {
+      sampler.update(document, identifier: parts.identifiers[index * n..<(index + 1) * n])
     }
-    var losses = [LossPart(name: "loss", value: try total.scalar())]
-    if let parts {
-      let n = settings.identifierLength
-      let begin = clock.now
-      for (index, document) in documents.enumerated() {
-        sampler.update(document, identifier: parts.identifiers[index * n..<(index + 1) * n])
-      }
-      samplingDuration += clock.now - begin
-      losses += [
-        LossPart(name: "pairwise", value: try parts.pairwise.scalar()),
-        LossPart(name: "retrieval", value: try parts.retrieval.scalar()),
-        LossPart(name: "distance", value: try parts.distance.scalar()),
-        LossPart(name: "temperature", value: loss.temperature),
-      ]
-    }
+    samplingDuration += clock.now - begin
+    let losses = [
+      LossPart(name: "loss", value: try parts.total.scalar()),
+      LossPart(name: "pairwise", value: try parts.pairwise.scalar()),
+      LossPart(name: "retrieval", value: try parts.retrieval.scalar()),
+      LossPart(name: "distance", value: try parts.distance.scalar()),
+      LossPart(name: "temperature", value: loss.temperature),
+    ]
     return (losses, gradients)
   }
 

@@ -26,6 +26,9 @@ public struct TrainingCorpus: Sendable {
   public let maximumDocumentLength: Int
   /// Where the names come from; whoever trains holds it anyway.
   private let dataset: RetrievalDataset
+  private let tokenizer: any Tokenizer
+  /// The most tokens of any input.
+  private let maximumLength: Int
 
   /// Tokenises a dataset and extracts keywords.
   ///
@@ -46,6 +49,8 @@ public struct TrainingCorpus: Sendable {
     documents = sequences("documents") { tokenizer.encode(TextCleaning.clean($0)) }
     maximumDocumentLength = recipe.maximumDocumentLength
     self.dataset = dataset
+    self.tokenizer = tokenizer
+    maximumLength = max(recipe.maximumDocumentLength, recipe.maximumQueryLength)
     var positives: [Int: Set<Int>] = [:]
     for judgement in try dataset.judgements(split: split) where judgement.isPositive {
       positives[judgement.query, default: []].insert(judgement.document)
@@ -93,6 +98,23 @@ public struct TrainingCorpus: Sendable {
     let length = Int.random(in: lengths, using: &generator) - 1
     let first = Int.random(in: 0...max(pieces.count - length, 0), using: &generator)
     return pieces[first...].prefix(length) + [1]
+  }
+
+  /// A corrupted copy of an input: a random span of its characters, some tokens of which may become
+  /// padding.
+  func corrupted(
+    _ tokens: [Int32], by c: Recipe.Contrast, using generator: inout SeededGenerator
+  ) -> [Int32] {
+    let text = Array(tokenizer.decode(tokens.last == 1 ? tokens.dropLast() : tokens))
+    let length = Int.random(
+      in: min(c.shortestSpan, text.count)...text.count, using: &generator)
+    let first = Int.random(in: 0...text.count - length, using: &generator)
+    let span = String(text[first..<first + length])
+    let copy = tokenizer.encode(span, maximumLength: maximumLength)
+    guard Double.random(in: 0..<1, using: &generator) < c.paddingShare else { return copy }
+    return copy.map {
+      Double.random(in: 0..<1, using: &generator) < c.paddingRate ? SpecialToken.pad : $0
+    }
   }
 
   /// A document's first tokens and the end token.

@@ -66,6 +66,20 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
     public var targetsEnd = true
+    /// The contrast between texts and corrupted copies of them.
+    public var contrast = Contrast()
+  }
+
+  /// What tells a text of phase 1 and a corrupted copy of it from the rest of the batch.
+  public struct Contrast: Sendable, Codable, Equatable {
+    /// Its weight in the loss; with 0 there are no copies.
+    public var weight: Float = 0
+    /// The fewest characters of a copy, a random span of the text; a shorter text is taken whole.
+    public var shortestSpan = 100
+    /// The share of copies whose tokens become padding at `paddingRate`.
+    public var paddingShare = 0.5
+    /// The probability that a token of such a copy becomes padding.
+    public var paddingRate = 0.1
   }
 
   /// Phase 2: ranking-based identifier refinement.
@@ -95,6 +109,10 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var tokenDropRate: Double = 0
     /// The most tokens of a document while training; 0 for the model's own limit.
     public var documentLength = 0
+    /// How many queries go through the network at once, by a gradient cache; 0 for all.
+    public var queryChunkSize = 0
+    /// The same of documents.
+    public var documentChunkSize = 0
   }
 
   /// The identifier's length n.
@@ -121,11 +139,13 @@ public struct Recipe: Sendable, Codable, Equatable {
     keywords: Keywords(
       optimization: Optimization(
         steps: 3_000_000, batchSize: 32, accumulation: 8, learningRate: 2e-4,
-        decoderLearningRate: 1e-4, clippingNorm: 0, validationInterval: 5000)),
+        decoderLearningRate: 1e-4, clippingNorm: 0, validationInterval: 5000),
+      contrast: Contrast(weight: 0.15)),
     refinement: Refinement(
       optimization: Optimization(
         steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
-        clippingNorm: 0, validationInterval: 100)),
+        clippingNorm: 0, validationInterval: 100),
+      queryChunkSize: 128, documentChunkSize: 64),
     queries: Optimization(
       steps: 4000, batchSize: 32, accumulation: 8, learningRate: 1e-4, decoderLearningRate: 1e-4))
 
@@ -225,6 +245,15 @@ extension Recipe {
         && (0..<1).contains(k.tokenDropRate),
       "keywords: weights must not be negative nor all zero, shortestChunkLength 2 to chunkLength, "
         + "tokenDropRate below 1")
+    let c = k.contrast
+    try require(
+      (0...1000).contains(c.weight) && c.shortestSpan >= 0 && (0...1).contains(c.paddingShare)
+        && (0...1).contains(c.paddingRate),
+      "keywords.contrast: weight must be 0 to 1000, shortestSpan not negative, paddingShare and "
+        + "paddingRate 0 to 1")
+    try require(
+      refinement.queryChunkSize >= 0 && refinement.documentChunkSize >= 0,
+      "refinement: queryChunkSize and documentChunkSize must not be negative")
     try require(
       (0...4096).contains(refinement.negatives) && refinement.queryWeight >= 0
         && refinement.chunkWeight >= 0 && refinement.lowestTemperature > 0

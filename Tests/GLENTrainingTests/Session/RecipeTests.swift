@@ -113,6 +113,11 @@ struct RecipeTests {
     "{\"keywords\": {\"queryWeight\": 4611686018427387904, \"chunkWeight\": 4611686018427387904}}",
     "{\"keywords\": {\"documentWeight\": 1e12}}", "{\"refinement\": {\"chunkWeight\": 1e12}}",
     "{\"refinement\": {\"queryWeight\": 0, \"chunkWeight\": 0}}",
+    "{\"refinement\": {\"queryChunkSize\": -1}}", "{\"refinement\": {\"documentChunkSize\": -1}}",
+    "{\"keywords\": {\"contrast\": {\"weight\": -0.1}}}",
+    "{\"keywords\": {\"contrast\": {\"shortestSpan\": -1}}}",
+    "{\"keywords\": {\"contrast\": {\"paddingShare\": 1.1}}}",
+    "{\"keywords\": {\"contrast\": {\"paddingRate\": -0.1}}}",
     "{\"keywords\": {\"shortestChunkLength\": 1}}", "{\"keywords\": {\"shortestChunkLength\": 65}}",
   ])
   func rejectsValuesOutOfRange(json: String) throws {
@@ -208,6 +213,10 @@ struct RecipeTests {
     #expect((keywords.learningRate, keywords.decoderLearningRate) == (2e-4, 1e-4))
     #expect((keywords.weightDecay, keywords.schedule) == (1e-4, .linear))
     #expect(recipe.keywords.targetsEnd)
+    let contrast = recipe.keywords.contrast
+    #expect((contrast.weight, contrast.shortestSpan) == (0.15, 100))
+    #expect((contrast.paddingShare, contrast.paddingRate) == (0.5, 0.1))
+    #expect(Recipe.small.keywords.contrast.weight == 0)
     #expect(recipe.keywords.chunkLength == 64)
     #expect(recipe.keywords.chunkLengths == 64...64)
     #expect(!recipe.beginsCopying)
@@ -217,6 +226,7 @@ struct RecipeTests {
     #expect((refinement.learningRate, refinement.decoderLearningRate) == (5e-5, 5e-5))
     #expect(refinement.schedule == .linear)
     #expect(recipe.refinement.negatives == 8)
+    #expect((recipe.refinement.queryChunkSize, recipe.refinement.documentChunkSize) == (128, 64))
     #expect((recipe.refinement.pointwiseWeight, recipe.refinement.distanceWeight) == (0.5, 0.5))
     #expect(recipe.refinement.lowestTemperature == 1e-5)
     #expect(recipe.refinement.anneals)
