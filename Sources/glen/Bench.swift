@@ -12,7 +12,9 @@ struct Bench: ParsableCommand {
   @Option(help: "Sequences in a batch.") var batch = 1
   @Option(help: "Tokens of a sequence.") var length = 12
   @Option(help: "Tokens of an identifier.") var identifierLength = 3
-  @Option(help: "How often to run after two warm-up runs.") var runs = 7
+  @Option(help: "How often to run after the warm-up runs.") var runs = 7
+  @Option(help: "How often to run before; 0 and one run show a cold start.") var warmUpRuns = 2
+  @Option(help: "Threads that each answer a batch at once in every run.") var callers = 1
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "Round the weights to int8 or bf16 first.") var type: LowPrecision?
   @Flag(help: "Time a step of phase 1: forward, backward and AdamW.") var train = false
@@ -20,13 +22,15 @@ struct Bench: ParsableCommand {
 
   func validate() throws {
     guard (1...4096).contains(batch), (1...4096).contains(length),
-      (1...64).contains(identifierLength), (1...10000).contains(runs)
+      (1...64).contains(identifierLength), (1...10000).contains(runs),
+      (0...10000).contains(warmUpRuns), (1...256).contains(callers)
     else {
       throw ValidationError(
-        "--batch and --length must be 1 to 4096, --identifier-length 1 to 64, --runs 1 to 10000")
+        "--batch and --length must be 1 to 4096, --identifier-length 1 to 64, --runs 1 to 10000, "
+          + "--warm-up-runs 0 to 10000, --callers 1 to 256")
     }
-    guard type == nil || !train else {
-      throw ValidationError("--type is for inference; leave it out with --train")
+    guard type == nil && callers == 1 || !train else {
+      throw ValidationError("--type and --callers are for inference; leave them out with --train")
     }
   }
 
@@ -40,12 +44,13 @@ struct Bench: ParsableCommand {
       }
     if let type { t5 = try t5.quantized(to: type) }
     let work = BenchmarkWork(
-      batch: batch, length: length, identifierLength: identifierLength, trains: train)
-    let times = try work.times(&t5, runs: runs)
+      batch: batch, length: length, identifierLength: identifierLength, callers: callers,
+      trains: train)
+    let times = try work.times(&t5, warmUpRuns: warmUpRuns, runs: runs)
     let median = times[times.count / 2]
     let result = Result(
       median_ms: median, min_ms: times[0],
-      tokens_per_s: Double(batch * length) / median * 1000,
+      tokens_per_s: Double(callers * batch * length) / median * 1000,
       peak_tensor_mb: Double(peakByteCount(of: backend)) / 1e6)
     if json {
       try Console.json(result)

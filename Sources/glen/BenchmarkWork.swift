@@ -1,6 +1,8 @@
+import Foundation
 import GLENModel
 import GLENTensor
 import GLENTraining
+import Synchronization
 
 /// Random tokens, encoded, rolled out and scored, or trained on.
 struct BenchmarkWork {
@@ -8,11 +10,13 @@ struct BenchmarkWork {
   var batch: Int, length: Int
   /// Tokens of an identifier.
   var identifierLength: Int
+  /// How many threads each answer a batch in a run.
+  var callers = 1
   /// Whether a step of phase 1 is run: forward, backward and AdamW.
   var trains: Bool
 
-  /// The milliseconds of each run, the least first, after two runs to warm up.
-  func times(_ model: inout T5Model, runs: Int) throws -> [Double] {
+  /// The milliseconds of each run, the least first, after some to warm up.
+  func times(_ model: inout T5Model, warmUpRuns: Int = 2, runs: Int) throws -> [Double] {
     let backend = model.backend
     let size = model.configuration.vocabularySize
     var random = SeededGenerator(RandomKey(seed: 2))
@@ -26,20 +30,44 @@ struct BenchmarkWork {
     var optimizer = AdamW()
     var times: [Double] = []
     let clock = ContinuousClock()
-    for run in 0..<runs + 2 {
+    for run in 0..<runs + warmUpRuns {
       let begin = clock.now
       if trains {
         let (_, gradients) = try valueAndGradient(of: model) {
           try KeywordLoss.value($0, packed, targets: targets)
         }
         try optimizer.update(&model, gradients) { _ in 1e-4 }
+      } else if callers > 1 {
+        try answerAtOnce(model, packed)
       } else {
-        let states = try model.rollout(packed, steps: identifierLength)
-        _ = try model.logits(states)
+        try answer(model, packed)
       }
       try backend.synchronize()
-      if run >= 2 { times.append((clock.now - begin) / .milliseconds(1)) }
+      if run >= warmUpRuns { times.append((clock.now - begin) / .milliseconds(1)) }
     }
     return times.sorted()
+  }
+
+  private func answer(_ model: T5Model, _ packed: TokenBatch) throws {
+    _ = try model.logits(model.rollout(packed, steps: identifierLength))
+  }
+
+  /// Every caller answers once, in a thread of its own.
+  private func answerAtOnce(_ model: T5Model, _ packed: TokenBatch) throws {
+    let failure = Mutex<(any Error)?>(nil)
+    let group = DispatchGroup()
+    for _ in 0..<callers {
+      group.enter()
+      Thread.detachNewThread {
+        defer { group.leave() }
+        do {
+          try answer(model, packed)
+        } catch {
+          failure.withLock { $0 = error }
+        }
+      }
+    }
+    group.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
   }
 }
