@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import re
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -62,10 +64,13 @@ class Row:
     length: int
     targets: dict[tuple[Contender, Contender], float] = field(default_factory=dict)
     train: bool = False
+    callers: int = 1
 
     def title(self) -> str:
         """What the row is called."""
         kind = "phase 1 step" if self.train else "query"
+        if self.callers > 1:
+            kind = f"{self.callers} callers at once, each a query"
         return f"{kind}, T5-{self.size}, {self.batch} x {self.length}, n = {STEPS}"
 
 
@@ -84,6 +89,9 @@ ROWS = [
     query_row(32, 1, pytorch=2.5, ctranslate2=1.25, int8=2.0),
     query_row(32, 16, pytorch=1.2, ctranslate2=1.3, int8=1.1),
     query_row(156, 16, pytorch=1.2, ctranslate2=1.3, int8=1.1),
+    Row("base", 1, 12, {
+        (PYTORCH, GLEN): 2.5, (CTRANSLATE2, GLEN): 1.25, (CTRANSLATE2_INT8, GLEN_INT8): 2.0,
+    }, callers=8),
     Row("small", 16, 156, {(PYTORCH, GLEN): 1.3}, train=True),
 ]
 
@@ -125,6 +133,19 @@ def timed_turn(once: Callable[[], None]) -> Timing:
     return Timing(statistics.median(values), min(values))
 
 
+def at_once(callers: int, once: Callable[[], None]) -> Callable[[], None]:
+    """A call that lets several threads call `once`, each one time."""
+    if callers == 1:
+        return once
+    pool = ThreadPoolExecutor(callers)
+
+    def all_of_them() -> None:
+        for answer in [pool.submit(once) for _ in range(callers)]:
+            answer.result()
+
+    return all_of_them
+
+
 class Contenders:
     """Everyone that is compared on one model folder, and the folders of its low precisions."""
 
@@ -144,11 +165,14 @@ class Contenders:
         """What each contender does in its turn."""
 
         def theirs(once: Callable[[], None]) -> Callable[[], Timing]:
-            return lambda: timed_turn(once)
+            called = at_once(row.callers, once)
+            return lambda: timed_turn(called)
 
         def ours(folder: Path) -> Callable[[], Timing]:
+            more = ["--train"] if row.train else ["--callers", str(row.callers)]
+
             def turn() -> Timing:
-                answer = self.glen.bench(folder, row.batch, row.length, STEPS, train=row.train)
+                answer = self.glen.bench(folder, row.batch, row.length, STEPS, *more)
                 return Timing(float(answer["median_ms"]), float(answer["min_ms"]))
 
             return turn
@@ -220,6 +244,44 @@ def ratio_lines(row: Row, timings: dict[Contender, Timing]) -> list[str]:
     return lines
 
 
+def instructions() -> str:
+    """The widest vector instructions of the processor, where Linux tells them."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return "instruction set unknown"
+    if "avx512_vnni" in flags:
+        return "AVX-512 with VNNI" + (" and BF16" if "avx512_bf16" in flags else "")
+    return next((name.upper() for name in ["avx512f", "avx2"] if name in flags), "neither AVX")
+
+
+def cold_start_lines(glen: GlenCommand, folders: dict[Contender, Path], turns: int) -> list[str]:
+    """Lines of the table of cold starts: from a process's start to its end with one query answered."""
+    lines = []
+    for name, folder in folders.items():
+        files = sorted(folder.glob("model*.safetensors"))
+
+        def start(folder: Path = folder) -> None:
+            glen.bench(folder, 1, 12, STEPS, "--runs", "1", "--warm-up", "0")
+
+        def read(files: list[Path] = files) -> None:
+            buffer = bytearray(1 << 20)
+            for path in files:
+                with path.open("rb", buffering=0) as file:
+                    while file.readinto(buffer):
+                        pass
+
+        read()
+        times = [(milliseconds(start), milliseconds(read)) for _ in range(turns)]
+        started, reading = (statistics.median(column) for column in zip(*times, strict=True))
+        ratio = started / reading
+        lines.append(
+            f"| {' '.join(name)} | {started:.1f} | {reading:.1f} | {ratio:.2f}x "
+            f"| 1.5x{' (missed)' if ratio > 1.5 else ''} |"
+        )
+    return lines
+
+
 def processor() -> str:
     """The processor's name, where Linux tells it."""
     try:
@@ -233,10 +295,12 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
     """Checks and times every row; prints the tables."""
     glen = GlenCommand(arguments.glen)
     rows = [
-        replace(row, size="small") if arguments.quick else row for row in ROWS
+        replace(row, size="small") if arguments.quick else row
+        for row in ROWS if arguments.rows is None or re.search(arguments.rows, row.title())
     ]
     times: list[str] = []
     ratios: list[str] = []
+    cold: list[str] = []
     description = ""
     columns = [PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8, GLEN, GLEN_BF16, GLEN_INT8]
     for size in dict.fromkeys(row.size for row in rows):
@@ -254,7 +318,9 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
             cells = [str(timings.get(name, "")) for name in columns]
             times.append(f"| {row.title()} | {' | '.join(cells)} |")
             ratios += ratio_lines(row, timings)
-    print(f"{processor()}, {os.cpu_count()} cores; {description}; CTranslate2 {ctranslate2_version}.")
+        if size == "base" or arguments.quick:
+            cold = cold_start_lines(glen, contenders.folders, arguments.turns)
+    print(f"{processor()}, {os.cpu_count()} cores, {instructions()}; {description}; CTranslate2 {ctranslate2_version}.")
     print(f"Milliseconds, median of {arguments.turns} turns (least).\n")
     print(f"| row | {' | '.join(' '.join(name) for name in columns)} |")
     print("| --- " * (len(columns) + 1) + "|")
@@ -262,6 +328,10 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
     print("\nThe ratio of medians (of the least times).\n")
     print("| row | ours | against | ratio | target |\n| --- | --- | --- | --- | --- |")
     print("\n".join(ratios))
+    print("\nCold start, 1 x 12: milliseconds of a process that answers one query, and of reading its")
+    print("weights from the page cache once.\n")
+    print("| | process | reading | ratio | at most |\n| --- | --- | --- | --- | --- |")
+    print("\n".join(cold))
 
 
 def limit_threads(count: int) -> None:
@@ -278,6 +348,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--glen", type=Path, default=ROOT / ".build" / "release" / "glen")
     parser.add_argument("--quick", action="store_true", help="T5-small only, three turns")
+    parser.add_argument("--rows", help="only rows whose title has this regular expression")
     parser.add_argument("--turns", type=int, help="default 7, or 3 with --quick")
     parser.add_argument("--threads", type=int, default=2, help="of each side (default 2)")
     parser.add_argument("--spiece", type=Path, help="spiece.model for the random models")

@@ -15,8 +15,9 @@
 //
 // An int8 weight stands for its row's scale times the number, -127 to 127. Activations are rounded to
 // the same type, int8 with a scale for each row of x; they lie in tiles of a few rows, again in groups:
-// four bytes of each row of the tile. All instruction sets round alike and add int8 products exactly,
-// so they agree to the last bit there; bfloat16 sums are float32 and differ by their order.
+// four bytes of each row of the tile, or eight where AVX2 has int8 numbers in 16 bits. All
+// instruction sets round alike and add int8 products exactly, so they agree to the last bit there;
+// bfloat16 sums are float32 and differ by their order.
 //
 // int8 sums are 32 bits wide: |sum| <= 255 * 127 * inputs fits up to 65,536 inputs.
 
@@ -74,8 +75,22 @@ GLEN_INLINE int32_t round_chunk(int type, long count, float inverse, const float
   return sum;
 }
 
+// Writes one group of rounded numbers; `wide` makes 16 bits of int8 ones.
+GLEN_INLINE void write_group(int wide, const char *bytes, char *to) {
+  if (!wide) {
+    memcpy(to, bytes, GLEN_GROUP);
+    return;
+  }
+  int8_t narrow[4];
+  int16_t numbers[4];
+  memcpy(narrow, bytes, sizeof narrow);
+  for (int i = 0; i < 4; i++) numbers[i] = narrow[i];
+  memcpy(to, numbers, sizeof numbers);
+}
+
 // Rounds a row into groups `stride` bytes apart.
-GLEN_INLINE glen_packed_row pack_row(int type, long inputs, const float *x, char *to, long stride) {
+GLEN_INLINE glen_packed_row pack_row(int type, int wide, long inputs, const float *x, char *to,
+                                     long stride) {
   glen_packed_row row = {1, 0};
   float inverse = 0;
   if (type == GLEN_INT8) {
@@ -90,20 +105,21 @@ GLEN_INLINE glen_packed_row pack_row(int type, long inputs, const float *x, char
     long count = inputs - first < CHUNK ? inputs - first : CHUNK;
     row.start -= 128 * round_chunk(type, count, inverse, x + first, bytes);
     for (long i = 0; i < count; i += numbers) {
-      memcpy(to, bytes + i / numbers * GLEN_GROUP, GLEN_GROUP);
+      write_group(wide, bytes + i / numbers * GLEN_GROUP, to);
       to += stride;
     }
   }
   return row;
 }
 
-long glen_packed_row_byte_count(int type, long inputs) {
-  return glen_group_count(type, inputs) * GLEN_GROUP;
+long glen_packed_row_byte_count(int type, int kernels, long inputs) {
+  return glen_group_count(type, inputs) *
+         (type == GLEN_INT8 && kernels == GLEN_AVX2 ? GLEN_WIDE_GROUP : GLEN_GROUP);
 }
 
 long glen_packed_byte_count(int type, long outputs, long inputs) {
   long panels = (outputs + GLEN_PANEL - 1) / GLEN_PANEL;
-  return panels * GLEN_PANEL * glen_packed_row_byte_count(type, inputs);
+  return panels * GLEN_PANEL * glen_group_count(type, inputs) * GLEN_GROUP;
 }
 
 GLEN_KERNEL(void, glen_pack_weights,
@@ -116,17 +132,17 @@ GLEN_KERNEL(void, glen_pack_weights,
     memset(to, 0, (size_t)(GLEN_PANEL * row_bytes));
     for (long lane = 0; lane < GLEN_PANEL && panel * GLEN_PANEL + lane < outputs; lane++) {
       long output = panel * GLEN_PANEL + lane;
-      glen_packed_row row = pack_row(type, inputs, w + output * inputs, to + lane * GLEN_GROUP,
+      glen_packed_row row = pack_row(type, 0, inputs, w + output * inputs, to + lane * GLEN_GROUP,
                                      GLEN_PANEL * GLEN_GROUP);
       if (type == GLEN_INT8) scales[output] = row.scale;
     }
   }
 }
 
-static long tile_rows(int kernels) {
+static long tile_rows(int type, int kernels) {
   switch (kernels) {
     case GLEN_AVX512: return GLEN_TILE_AVX512;
-    case GLEN_AVX2: return GLEN_TILE_AVX2;
+    case GLEN_AVX2: return type == GLEN_INT8 ? GLEN_TILE_AVX2 : GLEN_TILE_AVX2_BFLOAT16;
     case GLEN_NEON: return GLEN_TILE_NEON;
     default: return GLEN_TILE_PORTABLE;
   }
@@ -136,14 +152,22 @@ GLEN_KERNEL(void, glen_pack_activations,
             (int type, int kernels, long rows, long inputs, const float *x, void *packed,
              glen_packed_row *row),
             (type, kernels, rows, inputs, x, packed, row)) {
-  long row_bytes = glen_group_count(type, inputs) * GLEN_GROUP;
-  long height = glen_tile_height(rows, tile_rows(kernels));
+  int wide = type == GLEN_INT8 && kernels == GLEN_AVX2 && rows > GLEN_NARROW;
+  long group = wide ? GLEN_WIDE_GROUP : GLEN_GROUP;
+  long row_bytes = glen_group_count(type, inputs) * group;
+  long height = glen_tile_height(rows, tile_rows(type, kernels));
   for (long first = 0; first < rows; first += height) {
     long count = rows - first < height ? rows - first : height;
     char *tile = (char *)packed + first * row_bytes;
-    for (long r = 0; r < count; r++)
-      row[first + r] = pack_row(type, inputs, x + (first + r) * inputs, tile + r * GLEN_GROUP,
-                                count * GLEN_GROUP);
+    for (long r = 0; r < count; r++) {
+      const float *from = x + (first + r) * inputs;
+      char *to = tile + r * group;
+      if (wide) {
+        row[first + r] = pack_row(GLEN_INT8, 1, inputs, from, to, count * GLEN_WIDE_GROUP);
+      } else {
+        row[first + r] = pack_row(type, 0, inputs, from, to, count * GLEN_GROUP);
+      }
+    }
   }
 }
 
@@ -239,7 +263,7 @@ GLEN_INLINE void product_row(int type, const glen_packed_product_arguments *p, c
 }
 
 void glen_packed_product_portable(const glen_packed_product_arguments *p) {
-  long row_bytes = glen_packed_row_byte_count(p->type, p->inputs);
+  long row_bytes = glen_packed_row_byte_count(p->type, GLEN_PORTABLE, p->inputs);
   long height = glen_tile_height(p->rows, GLEN_TILE_PORTABLE);
   for (long panel = p->first; panel < p->last; panel++) {
     for (long row = 0; row < p->rows; row++) {

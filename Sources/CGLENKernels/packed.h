@@ -5,15 +5,24 @@
 #include "glen_kernels.h"
 #include "vector_math.h"
 
-// The outputs of a panel, and the bytes of one output's group.
-enum { GLEN_PANEL = 16, GLEN_GROUP = 4 };
+// The outputs of a panel, the bytes of a group, and of one of activations in 16 bits.
+enum { GLEN_PANEL = 16, GLEN_GROUP = 4, GLEN_WIDE_GROUP = 8 };
 
 // The products of one instruction set, for rows that were packed in tiles of at most as many.
 void glen_packed_product_portable(const glen_packed_product_arguments *p);
 void glen_packed_product_neon(const glen_packed_product_arguments *p);
 void glen_packed_product_avx2(const glen_packed_product_arguments *p);
 void glen_packed_product_avx512(const glen_packed_product_arguments *p);
-enum { GLEN_TILE_PORTABLE = 4, GLEN_TILE_NEON = 6, GLEN_TILE_AVX2 = 4, GLEN_TILE_AVX512 = 12 };
+enum {
+  GLEN_TILE_PORTABLE = 4,
+  GLEN_TILE_NEON = 6,
+  GLEN_TILE_AVX2 = 6,
+  GLEN_TILE_AVX2_BFLOAT16 = 4,
+  GLEN_TILE_AVX512 = 12
+};
+
+// Up to this many rows of int8 activations AVX2 takes as bytes, more in 16 bits.
+enum { GLEN_NARROW = 3 };
 
 // How many groups a row has.
 GLEN_INLINE long glen_group_count(int type, long inputs) {

@@ -16,7 +16,9 @@ struct Bench: ParsableCommand {
   var length = LengthList(12)
   @Option(help: "Tokens of an identifier.") var identifierLength = 3
   @Option(help: "How often to run after the warm-up runs.") var runs = 7
-  @Option(help: "How often to run before that, untimed.") var warmUp = 2
+  @Option(help: "How often to run before that, untimed; 0 and one run show a cold start.")
+  var warmUp = 2
+  @Option(help: "Threads that each answer a batch at once in every run.") var callers = 1
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "Round the weights to int8 or bf16 first.") var type: LowPrecision?
   @Flag(help: "Time a step of phase 1: forward, backward and AdamW.") var train = false
@@ -33,17 +35,19 @@ struct Bench: ParsableCommand {
 
   func validate() throws {
     guard (1...4096).contains(batch), (1...64).contains(identifierLength),
-      (1...10000).contains(runs), (0...10000).contains(warmUp)
+      (1...10000).contains(runs), (0...10000).contains(warmUp),
+      (1...256).contains(callers)
     else {
       throw ValidationError(
         "--batch must be 1 to 4096, --identifier-length 1 to 64, --runs 1 to 10000, --warm-up 0 to "
-          + "10000")
+          + "10000, --callers 1 to 256")
     }
     guard (0...4096).contains(negatives), queryChunk >= 0, documentChunk >= 0 else {
       throw ValidationError("--negatives must be 0 to 4096, and a chunk 0 or more")
     }
-    guard type == nil || !(train || refine) else {
-      throw ValidationError("--type is for inference; leave it out with --train and --refine")
+    guard type == nil && callers == 1 || !(train || refine) else {
+      throw ValidationError(
+        "--type and --callers are for inference; leave them out with --train and --refine")
     }
     guard !(train && refine) else {
       throw ValidationError("--train is phase 1 and --refine phase 2; give one of them")
@@ -62,12 +66,12 @@ struct Bench: ParsableCommand {
     if let type { t5 = try t5.quantized(to: type) }
     let work = BenchmarkWork(
       task: task, batch: batch, lengths: length, identifierLength: identifierLength,
-      warmUps: warmUp)
+      warmUps: warmUp, callers: callers)
     let (times, tokens) = try work.times(&t5, runs: runs)
     let median = times[times.count / 2]
     let result = Result(
       median_ms: median, min_ms: times[0],
-      tokens_per_s: Double(tokens) / median * 1000,
+      tokens_per_s: Double(callers * tokens) / median * 1000,
       peak_tensor_mb: Double(peakByteCount(of: backend)) / 1e6)
     if json {
       try Console.json(result)

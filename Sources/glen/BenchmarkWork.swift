@@ -1,6 +1,8 @@
+import Foundation
 import GLENModel
 import GLENTensor
 import GLENTraining
+import Synchronization
 
 /// Random tokens, encoded, rolled out and scored, or trained on.
 struct BenchmarkWork {
@@ -23,6 +25,8 @@ struct BenchmarkWork {
   var identifierLength: Int
   /// Runs that are not timed.
   var warmUps: Int
+  /// How many threads each answer a batch in a run of inference.
+  var callers = 1
 
   /// The milliseconds of each run, the least first, and the tokens of a run.
   func times(_ model: inout T5Model, runs: Int) throws -> (milliseconds: [Double], tokens: Int) {
@@ -68,7 +72,7 @@ struct BenchmarkWork {
         }
       }
       return Step(tokens: packed.tokens.count) { model in
-        _ = try model.logits(model.rollout(packed, steps: n))
+        try callers > 1 ? answerAtOnce(model, packed) : answer(model, packed)
         return nil
       }
     case .refinement(let queryLengths, let each, let chunks):
@@ -86,5 +90,28 @@ struct BenchmarkWork {
         ).gradients
       }
     }
+  }
+
+  private func answer(_ model: T5Model, _ packed: TokenBatch) throws {
+    _ = try model.logits(model.rollout(packed, steps: identifierLength))
+  }
+
+  /// Every caller answers once, in a thread of its own.
+  private func answerAtOnce(_ model: T5Model, _ packed: TokenBatch) throws {
+    let failure = Mutex<(any Error)?>(nil)
+    let group = DispatchGroup()
+    for _ in 0..<callers {
+      group.enter()
+      Thread.detachNewThread {
+        defer { group.leave() }
+        do {
+          try answer(model, packed)
+        } catch {
+          failure.withLock { $0 = error }
+        }
+      }
+    }
+    group.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
   }
 }

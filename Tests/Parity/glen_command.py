@@ -124,12 +124,12 @@ class GlenCommand:
             raise GlenError(f"glen search: expected one object with hits, got {error!r}") from error
 
     def bench(
-        self, model: Path, batch: int, length: int, identifier_length: int, train: bool = False
+        self, model: Path, batch: int, length: int, identifier_length: int, *more: str
     ) -> dict[str, Any]:
-        """What `glen bench --json` prints."""
+        """What `glen bench --json` prints; `more` are further arguments."""
         arguments = [
             "--model", str(model), "--batch", str(batch), "--length", str(length),
-            "--identifier-length", str(identifier_length), *(["--train"] if train else []),
+            "--identifier-length", str(identifier_length), *more,
         ]
         try:
             (answer,) = json_values(self.run("bench", *arguments, "--json"))

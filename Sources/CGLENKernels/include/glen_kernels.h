@@ -47,8 +47,8 @@ int glen_packed_kernels(int type, int limit);
 long glen_packed_byte_count(int type, long outputs, long inputs);
 void glen_pack_weights(int type, long outputs, long inputs, long first_panel, long last_panel,
                        const float *w, void *packed, float *scales);
-// Rows are packed for the kernels that will read them: rows x glen_packed_row_byte_count bytes.
-long glen_packed_row_byte_count(int type, long inputs);
+// Rows are packed for the kernels that will read them: rows x glen_packed_row_byte_count bytes at most.
+long glen_packed_row_byte_count(int type, int kernels, long inputs);
 void glen_pack_activations(int type, int kernels, long rows, long inputs, const float *x,
                            void *packed, glen_packed_row *row);
 void glen_packed_product(const glen_packed_product_arguments *arguments);

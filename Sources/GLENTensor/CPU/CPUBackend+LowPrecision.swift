@@ -58,13 +58,13 @@ extension CPUBackend {
     let (x, y, columns) = (x.floats, y.floats, weight.columns)
     let panels = (weight.rows + 15) / 16
     let type = weight.precision.type
-    let rowBytes = glen_packed_row_byte_count(type, columns)
+    let kernels = glen_packed_kernels(type, instructionSet.kernels)
+    let rowBytes = glen_packed_row_byte_count(type, kernels, columns)
     let work = PackedWork(
       arguments: glen_packed_product_arguments(
-        type: type, kernels: glen_packed_kernels(type, instructionSet.kernels), rows: rows,
-        inputs: columns, outputs: weight.rows, first: 0, last: panels, activations: nil, row: nil,
-        weights: weight.values.address, scales: weight.scalePointer, alpha: alpha, beta: beta,
-        out: y, out_stride: weight.rows))
+        type: type, kernels: kernels, rows: rows, inputs: columns, outputs: weight.rows, first: 0,
+        last: panels, activations: nil, row: nil, weights: weight.values.address,
+        scales: weight.scalePointer, alpha: alpha, beta: beta, out: y, out_stride: weight.rows))
     if rows >= Self.manyRows {
       let block = max(Self.blockBytes / max(rowBytes, 1) / 12, 1) * 12
       parallel((rows + 11) / 12, grain: 2) { range in

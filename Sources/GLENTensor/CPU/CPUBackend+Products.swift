@@ -4,9 +4,9 @@ import CGLENKernels
 extension CPUBackend {
   /// Up to this many rows a product reads `b` in place; beyond it OpenBLAS's packing pays.
   ///
-  /// One thread, 768 x 3072, GFLOP/s ours against OpenBLAS: 1 row 8 / 6, 3 rows 43 / 19, 12 rows
-  /// 72 / 55, 32 rows 74 / 70, 64 rows 84 / 84.
-  private static let fewRows = 48
+  /// One thread, 768 x 3072, GFLOP/s ours against OpenBLAS. AVX-512: 1 row 8 / 6, 3 rows 43 / 19, 12 rows
+  /// 72 / 55, 32 rows 74 / 70, 64 rows 84 / 84. AVX2: 12 rows 51 / 39, 32 rows 65 / 53, 64 rows 75 / 63.
+  private static let fewRows = 64
 
   /// C = alpha op(A) op(B) + beta C.
   public func matrixProduct(_ product: MatrixProduct) {
