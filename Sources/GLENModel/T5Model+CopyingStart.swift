@@ -27,9 +27,13 @@ extension T5Model {
   /// In pre-training of the size `mini` (16,000 pieces) on windows and their keywords, the loss
   /// after 10 updates was 4.9. With the orthogonal projections alone it was 10.0, and 8.0 after 500.
   ///
-  /// - Parameter tokenCounts: how often each token occurs in the text; a token beyond them never.
+  /// - Parameters:
+  ///   - tokenCounts: how often each token occurs in the text; a token beyond them never.
+  ///   - vectors: a unit vector for each token, row by row, close where tokens are akin; zeros where
+  ///     nothing is known. The table's rows become mixtures of them and of the random numbers: what
+  ///     is read then brings to mind what it goes with, and still most of all itself.
   /// - Throws: `TensorError`.
-  public mutating func beginCopying(tokenCounts: [Int]) throws {
+  public mutating func beginCopying(tokenCounts: [Int], vectors: [Float] = []) throws {
     let c = configuration
     let quiet: Float = 0.1
     try visitParameters { name, tensor in
@@ -37,6 +41,7 @@ extension T5Model {
       tensor = try scaled(tensor, by: quiet)
     }
     var rows = try table.values()
+    mix(vectors, into: &rows)
     let rarity = Self.rarity(tokenCounts, count: c.vocabularySize)
     for token in 0..<c.vocabularySize { rows[token * c.width] = rarity[token] }
     // Token 0 is padding, with which decoders start.
@@ -51,6 +56,31 @@ extension T5Model {
 
   /// Where the table holds the rarities, and a one for each token.
   private static let (rarityColumn, constantColumn) = (0, 1)
+  private static let reservedColumns = 2
+
+  /// Makes each row a mixture of what it was and of its token's vector, from the first free column on.
+  private func mix(_ vectors: [Float], into rows: inout [Float]) {
+    let c = configuration
+    let dimensions = vectors.count / c.vocabularySize
+    let length = min(dimensions, c.width - Self.reservedColumns)
+    guard length > 0 else { return }
+    // Random rows have a square of one an element.
+    let size = (Self.vectorShare * Float(c.width - Self.reservedColumns)).squareRoot()
+    for token in 0..<c.vocabularySize {
+      let vector = vectors[token * dimensions..<token * dimensions + length]
+      guard vector.contains(where: { $0 != 0 }) else { continue }
+      let first = token * c.width + Self.reservedColumns
+      for element in 0..<c.width - Self.reservedColumns {
+        rows[first + element] *= (1 - Self.vectorShare).squareRoot()
+        if element < length {
+          rows[first + element] += size * vector[vector.startIndex + element]
+        }
+      }
+    }
+  }
+
+  /// The vectors' part of a row's square.
+  private static let vectorShare: Float = 0.95
 
   private func beginCopying(_ attention: inout T5Attention) throws {
     let c = configuration

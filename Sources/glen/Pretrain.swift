@@ -9,8 +9,9 @@ struct Pretrain: ParsableCommand {
     discussion: """
       The text is JSON lines, plain or .gz: passages {"_id", "text", "title"}, as in a corpus.jsonl, and
       if there are any, questions {"_id", "text", "passage"} with the id or the text of what answers
-      them. Nothing else is needed: the tasks are made from the text. An interrupted run (Ctrl-C)
-      saves the model as it is, and leaves a checkpoint that --resume goes on from.
+      them. Nothing else is needed: the tasks are made from the text. The recipe's "excludedSources"
+      leaves out lines by their "source". An interrupted run (Ctrl-C) saves the model as it is, and
+      leaves a checkpoint that --resume goes on from.
       """)
 
   @Option(parsing: .upToNextOption, help: "Files of passages and questions.") var text: [String]
@@ -49,10 +50,16 @@ struct Pretrain: ParsableCommand {
     session.backend = try device.backend()
     session.logger = Console.logger
     let display = ProgressDisplay()
-    session.report = display.show
+    let log = RunLog(folder: URL(fileURLWithPath: out)) { Console.error("warning: \($0)") }
+    session.report = { progress in
+      display.show(progress)
+      log.record(progress)
+    }
     Interruption.listen()
     session.shouldStop = { Interruption.isRequested }
-    let text = try PretrainingText(contentsOf: text.map { URL(fileURLWithPath: $0) })
+    let text = try PretrainingText(
+      contentsOf: text.map { URL(fileURLWithPath: $0) },
+      excludingSources: Set(resolved.excludedSources))
     if text.unansweredQuestionCount > 0 {
       Console.error("\(text.unansweredQuestionCount) questions without a passage are left out")
     }

@@ -96,6 +96,10 @@ final class ProgressDisplay {
       Console.status("")
       Console.error(line)
     }
+    if progress.hasKeptStart {
+      Console.error(
+        "\(progress.phase): no validation was better than the first; the model from before is kept")
+    }
   }
 
   private static func number(_ value: Float) -> String { String(format: "%.3g", value) }

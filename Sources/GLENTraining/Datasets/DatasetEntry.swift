@@ -36,6 +36,11 @@ struct DatasetEntry: Equatable {
       }
     }
     switch id {
+    // As an index and a TREC run need them.
+    case .string(let value) where value.utf8.contains { $0 < 0x20 || $0 == 0x7F }:
+      throw LineProblem(
+        expected: "an \"_id\" without tabs and other control characters",
+        got: value.debugDescription)
     case .string(let value) where !value.isEmpty: self.id = value
     case .number(let value): self.id = value
     case .string: throw LineProblem(expected: "a non-empty \"_id\"", got: "an empty one")

@@ -20,6 +20,8 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
     public var spans: Double = 2
   }
 
+  /// Sources of text, as its lines name them, that are passed over.
+  public var excludedSources: [String] = []
   /// The tasks' weights.
   public var weights = Weights()
   /// The optimisation; a batch has `batchSize` sequences of the first three tasks.

@@ -60,7 +60,7 @@ public struct PretrainingSession {
       """)
     if initialURL == nil {
       let tokens = TokenSequences(corpus.passages.map(\.tokens))
-      try model.beginCopying(tokenCounts: tokens.tokenCounts(vocabularySize: size))
+      try model.begin(with: tokens, key: RandomKey(seed: seed).split(3))
     }
     let key = RandomKey(seed: seed)
     var objective = PretrainingObjective(

@@ -15,10 +15,13 @@ public struct PretrainingText: Sendable {
   ///
   /// A line `{"_id", "text", "title"}` is a passage, as in BEIR's `corpus.jsonl`. One with a member
   /// `passage` or `answer` is a question: `passage` is a passage's `_id`, or the answering text
-  /// itself.
+  /// itself. A member `source` says what a line was taken from.
   ///
+  /// - Parameter excludedSources: sources whose lines are passed over.
   /// - Throws: `TrainingError` with file and line; `.trainingData` if there is no passage at all.
-  public init(contentsOf urls: [URL]) throws(TrainingError) {
+  public init(
+    contentsOf urls: [URL], excludingSources excludedSources: Set<String> = []
+  ) throws(TrainingError) {
     var positions: [ExactText: Int] = [:]
     var asked: [(question: String, passage: String?)] = []
     for url in urls {
@@ -26,6 +29,7 @@ public struct PretrainingText: Sendable {
       try file.forEachRow { line, _ throws(LineProblem) in
         try Line(line)
       } _: { line, number throws(TrainingError) in
+        if let source = line.source, excludedSources.contains(source) { return }
         if line.isQuestion {
           asked.append((line.entry.text, line.passage))
           return
@@ -56,19 +60,21 @@ public struct PretrainingText: Sendable {
   private struct Line {
     var entry: DatasetEntry
     var passage: String?
+    var source: String?
     var isQuestion = false
 
     init(_ bytes: [UInt8]) throws(LineProblem) {
       entry = try DatasetEntry(line: bytes)
-      var passage: String?
+      var (passage, source): (String?, String?)
       var isQuestion = false
       var parser = JSONLineParser(bytes)
       try parser.parseObject { name, value in
+        if name == "source", case .string(let text) = value { source = text }
         guard name == "passage" || name == "answer" else { return }
         isQuestion = true
         if name == "passage", case .string(let text) = value { passage = text }
       }
-      (self.passage, self.isQuestion) = (passage, isQuestion)
+      (self.passage, self.source, self.isQuestion) = (passage, source, isQuestion)
     }
   }
 }

@@ -25,7 +25,8 @@ public struct PhaseTrainer {
   public var shouldStop: () -> Bool = { Task.isCancelled }
 
   let key: RandomKey
-  private var best: (value: Double, model: T5Model)?
+  /// The best validation so far, the updates before it, and the model that it measured.
+  private var best: (value: Double, step: Int, model: T5Model)?
 
   /// A trainer before its first update.
   public init(key: RandomKey) {
@@ -60,7 +61,7 @@ public struct PhaseTrainer {
       let share = 1 / Float(o.accumulation)
       if step == 0, let validate, o.validationInterval > 0 {
         // A phase that never does better than what it began with changes nothing.
-        best = (try validate(model), model)
+        best = (try validate(model), 0, model)
       }
       let factor = schedule.factor(at: step)
       let clipping = o.clippingNorm > 0 && norm > o.clippingNorm ? o.clippingNorm / norm : 1
@@ -77,7 +78,8 @@ public struct PhaseTrainer {
       {
         let value = try validate(model)
         progress.validation = value
-        if value > best?.value ?? -.infinity { best = (value, model) }
+        if value > best?.value ?? -.infinity { best = (value, step, model) }
+        progress.bestStep = best?.step
       }
       recent.append(Moment(clock.now, objective))
       if recent.count > 50 { recent.removeFirst() }
@@ -133,6 +135,7 @@ extension PhaseTrainer {
         "phase": objective.name, "step": String(step), "updates": String(optimizer.step),
         "moments": String(optimizer.moments.count), "fingerprint": fingerprint,
         "best": best.map { String($0.value.bitPattern) } ?? "",
+        "bestStep": best.map { String($0.step) } ?? "",
       ], to: checkpointURL)
   }
 
@@ -179,12 +182,13 @@ extension PhaseTrainer {
     guard file.metadata["moments"] == String(moments.count) else {
       throw TrainingError.checkpoint(path: url.path, reason: "lacks moments of the optimiser")
     }
-    var best: (value: Double, model: T5Model)?
+    var best: (value: Double, step: Int, model: T5Model)?
     if let text = file.metadata["best"], !text.isEmpty {
-      guard let value = UInt64(text) else {
+      guard let value = UInt64(text), let step = file.metadata["bestStep"].flatMap({ Int($0) })
+      else {
         throw TrainingError.checkpoint(path: url.path, reason: "does not say its best value")
       }
-      best = (Double(bitPattern: value), try load("best/"))
+      best = (Double(bitPattern: value), step, try load("best/"))
     }
     let memory = try file.integers("memory").values
     guard memory.count == objective.memory.count else {

@@ -125,7 +125,8 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var vocabularySize = 8000
   /// Whether decoder steps are fed with tokens instead of states (an ablation).
   public var feedsTokens = false
-  /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`).
+  /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`) in a table
+  /// where those of the same documents lie close.
   public var beginsCopying = false
   /// Phase 1.
   public var keywords: Keywords
@@ -313,10 +314,11 @@ extension Recipe {
   /// The keys of a JSON object over those of a recipe of any kind.
   static func merged<Value: Codable>(_ data: Data, over base: Value) throws -> Value {
     let changes = try JSONDecoder().decode(JSONValue.self, from: data)
-    guard case .object = changes else {
+    guard case .object(var keys) = changes else {
       throw TrainingError.recipe(path: "recipe", reason: "expected an object with a recipe's keys")
     }
-    return try overlaid(changes, over: base)
+    keys["about"] = nil
+    return try overlaid(.object(keys), over: base)
   }
 
   private static func overlaid<Value: Codable>(

@@ -20,6 +20,13 @@ public struct TrainingProgress: Sendable {
   public var measurements: [LossPart] = []
   /// The latest validation's value, if this update was followed by one.
   public var validation: Double?
+  /// After how many updates validation was best, if this one was followed by a validation; 0 if it
+  /// was before the first.
+  public var bestStep: Int?
+
+  /// Whether the phase has ended without an update that did better than none: its model is the one
+  /// that it began with.
+  public var hasKeptStart: Bool { step == steps && bestStep == 0 }
 
   /// The seconds that the phase still needs at this rate.
   public var secondsLeft: Double { Double(steps - step) / max(stepsPerSecond, 1e-9) }

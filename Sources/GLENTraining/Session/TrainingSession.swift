@@ -90,7 +90,7 @@ public struct TrainingSession {
       dataset, tokenizer: tokenizer, recipe: recipe,
       generatedQueries: generatedQueries(for: dataset), cache: cache)
     if case .random = start, recipe.beginsCopying {
-      try model.beginCopying(tokenCounts: corpus.documents.tokenCounts(vocabularySize: size))
+      try model.begin(with: corpus.documents, key: RandomKey(seed: seed).split(4))
     }
     let validator = try Validator(
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)

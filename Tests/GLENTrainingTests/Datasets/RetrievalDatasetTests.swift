@@ -126,6 +126,7 @@ struct RetrievalDatasetTests {
     ("{\"text\": \"x\"}", "none"),
     ("{\"_id\": \"d2\"}", "none"),
     ("{\"_id\": \"\", \"text\": \"x\"}", "an empty one"),
+    ("{\"_id\": \"a\\tb\", \"text\": \"x\"}", "\"a\\tb\""),
     ("{\"_id\": [], \"text\": \"x\"}", "another kind of value"),
     ("{\"_id\": \"d2\", \"text\": 5}", "another kind of value"),
     ("{\"_id\": \"d2\", \"text\": \"x\", \"title\": {}}", "another kind of value"),

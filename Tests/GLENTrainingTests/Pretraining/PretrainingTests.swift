@@ -50,6 +50,24 @@ import Testing
     #expect(text.unansweredQuestionCount == 2)
   }
 
+  @Test func sourcesCanBeLeftOut() throws {
+    let folder = try TemporaryFolder([
+      "text.jsonl": """
+      {"_id": "p1", "text": "Bees dance.", "source": "book"}
+      {"_id": "p2", "text": "Wasps do not.", "source": "letters"}
+      {"_id": "q1", "text": "Who dances?", "passage": "p1", "source": "quiz"}
+      {"_id": "q2", "text": "Who does not?", "passage": "p2", "source": "quiz"}
+
+      """
+    ])
+    let url = folder.url.appendingPathComponent("text.jsonl")
+    let text = try PretrainingText(contentsOf: [url], excludingSources: ["letters", "unknown"])
+    #expect(text.passages.map(\.id) == ["p1"])
+    #expect(text.questions.map(\.question) == ["Who dances?"])
+    #expect(text.unansweredQuestionCount == 1)
+    #expect(try PretrainingText(contentsOf: [url]).passages.count == 2)
+  }
+
   @Test func textWithoutPassagesIsAnError() throws {
     #expect(throws: TrainingError.self) {
       try PretrainingText(contentsOf: [folder.url.appendingPathComponent("questions.jsonl")])
