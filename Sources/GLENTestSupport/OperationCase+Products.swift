@@ -9,8 +9,10 @@ extension OperationCase {
       (49, 33, 64), (60, 21, 17),
     ]
     let large = [(130, 70, 64), (64, 300, 129), (300, 260, 65), (25, 1003, 96), (1, 4099, 64)]
+    // Beyond the blocks of `large_product.c` in each of the three, by one thread too.
+    let blocks = [(350, 20, 17), (66, 1050, 20), (67, 33, 790)]
     let edges = [(0, 4, 3), (4, 0, 3), (3, 4, 0), (130, 5, 0), (1, 1, 0), (80, 1, 70), (1, 80, 70)]
-    return small + large + edges
+    return small + large + blocks + edges
   }()
 
   /// matrixProduct in all transposes, from one row to sizes that are split over threads.

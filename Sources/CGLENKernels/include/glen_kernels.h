@@ -22,6 +22,12 @@ void glen_product_transposed(long rows, long inner, const float *a, long a_strid
                              long b_stride, long first, long last, float alpha, float beta,
                              float *out, long out_stride);
 
+// Products with many rows (large_product.c): C = alpha op(A) op(B) + beta C on this thread, row-major,
+// op(A) m x k and op(B) k x n. Returns 0, and has done nothing, where it is not made for the machine.
+int glen_large_product(int transpose_a, int transpose_b, long m, long n, long k, float alpha,
+                       const float *a, long a_stride, const float *b, long b_stride, float beta,
+                       float *c, long c_stride);
+
 // Products with weights in 8 or 16 bits (packed.c, which describes the layout).
 enum { GLEN_INT8 = 0, GLEN_BFLOAT16 = 1 };
 // What is known of a packed row of activations: its scale, and where the sums of its products begin.

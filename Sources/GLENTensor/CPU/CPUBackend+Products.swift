@@ -2,10 +2,11 @@ import CGLENBLAS
 import CGLENKernels
 
 extension CPUBackend {
-  /// Up to this many rows a product reads `b` in place; beyond it OpenBLAS's packing pays.
+  /// Up to this many rows a product reads `b` in place; beyond it packing pays.
   ///
-  /// One thread, 768 x 3072, GFLOP/s ours against OpenBLAS. AVX-512: 1 row 8 / 6, 3 rows 43 / 19, 12 rows
-  /// 72 / 55, 32 rows 74 / 70, 64 rows 84 / 84. AVX2: 12 rows 51 / 39, 32 rows 65 / 53, 64 rows 75 / 63.
+  /// One thread, 768 x 3072, GFLOP/s ours against packing. AVX-512 (Zen 5, against `glen_large_product`):
+  /// 1 row 16 / 5, 8 rows 115 / 41, 32 rows 140 / 109, 64 rows 161 / 151. AVX2 (Zen 3, against OpenBLAS):
+  /// 12 rows 51 / 39, 32 rows 65 / 53, 64 rows 75 / 63.
   private static let fewRows = 64
 
   /// C = alpha op(A) op(B) + beta C.
@@ -77,6 +78,14 @@ extension CPUBackend {
   ) {
     if !transposeA && transposeB && m <= fewRows {
       glen_product_transposed(m, k, a, aStride, b, bStride, 0, n, alpha, beta, c, cStride)
+      return
+    }
+    // GFLOP/s of one thread of a Zen 5 (peak 256), this against OpenBLAS 0.3.21: 512 x 3072 x 768 214 / 122,
+    // 156 x 156 x 64 222 / 116, 30 x 30 x 64 155 / 68, whatever is transposed.
+    if glen_large_product(
+      transposeA ? 1 : 0, transposeB ? 1 : 0, m, n, k, alpha, a, aStride, b, bStride, beta, c,
+      cStride) != 0
+    {
       return
     }
     let rowMajor: Int32 = 101
