@@ -47,7 +47,7 @@ let package = Package(
     .target(name: "GLENModel", dependencies: ["GLENTensor"], swiftSettings: settings),
     .target(name: "GLENText", dependencies: ["CGLENSentencePiece"], swiftSettings: settings),
     .target(
-      name: "GLENIndex", dependencies: ["GLENModel", "GLENTensor", "GLENText"],
+      name: "GLENIndex", dependencies: ["CGLENKernels", "GLENModel", "GLENTensor", "GLENText"],
       swiftSettings: settings),
     .target(
       name: "GLENTraining",

@@ -111,6 +111,26 @@ void glen_cross_entropy(long rows, long width, float scale, const int32_t *targe
 void glen_arg_max(long rows, long width, const float *mask, const float *x, int32_t *arg,
                   float *value);
 
+// Exact search (identifier_scan.c).
+// out[i] = logits[tokens[i]] - normalizer, rounded once; -inf stays -inf.
+void glen_log_probabilities(long count, const float *logits, const uint32_t *tokens,
+                            double normalizer, float *out);
+// A step of the identifiers: the code of every row, and the deficit of every code. Codes of 16 bits may
+// be any number, so `deficits` goes on for 65,536; wider ones count as `last` beyond it.
+typedef struct {
+  const void *codes;
+  const uint8_t *deficits;
+  uint32_t last;
+} glen_deficit_step;
+typedef struct {
+  int count, code_bytes;
+  const glen_deficit_step *steps;
+} glen_deficit_table;
+// Writes the rows of [first, last), counted from `first`, whose deficits add up to at most `limit`, and
+// returns how many they are; `rows` has room for all.
+long glen_scan_deficits(const glen_deficit_table *table, long first, long last, long limit,
+                        uint32_t *rows);
+
 // Attention of one head of one sequence (attention.c); `width` columns of q, k and v with a row
 // stride. For the index of `bias` see attention.c.
 void glen_attention_probabilities(long queries, long keys, int causal, const float *bias,

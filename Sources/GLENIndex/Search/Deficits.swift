@@ -17,9 +17,6 @@ struct Deficits: Sendable {
   /// Half for each step, because deficits are rounded, and a little for the arithmetic here.
   private let slack: Double
 
-  /// Sums are kept below the highest bit of 16, which ``BlockScan`` uses.
-  private static let largestSumOfDeficits = Int(Int16.max)
-
   /// Divides what a row may lack at a threshold, or nil where that is not a moderate number.
   init?(_ levels: LevelScores, _ table: IdentifierTable, threshold: Float) {
     let length = Double(table.identifierLength)
@@ -30,21 +27,19 @@ struct Deficits: Sendable {
     // together, and a sum of n numbers is wrong by n / 2^24 of their magnitudes; four times that.
     let magnitude = levels.largest.reduce(length * span) { $0 + abs(Double($1)) }
     let rounding = length * magnitude * 0x1p-22
-    let ceiling = min(255, Self.largestSumOfDeficits / table.identifierLength)
-    let scale = Double(ceiling) / max(span + rounding, 1e-30)
+    let scale = Double(UInt8.max) / max(span + rounding, 1e-30)
     self.scale = scale
     self.largestSum = largest + rounding
     self.slack = 0.5001 * length + 1
     let count = levels.values.count
     self.values = [UInt8](unsafeUninitializedCapacity: count + 1 << 16) { bytes, initialized in
-      bytes.initialize(repeating: UInt8(ceiling))
+      bytes.initialize(repeating: .max)
       for step in 0..<table.identifierLength {
         let codes = Int(table.levelOffsets[step])..<Int(table.levelOffsets[step + 1])
         levels.values.withUnsafeBufferPointer { values in
           Self.round(
             UnsafeBufferPointer(rebasing: values[codes]), largest: levels.largest[step],
-            scale: Float(scale), ceiling: Float(ceiling),
-            into: UnsafeMutableBufferPointer(rebasing: bytes[codes]))
+            scale: Float(scale), into: UnsafeMutableBufferPointer(rebasing: bytes[codes]))
         }
       }
       initialized = bytes.count
@@ -52,19 +47,19 @@ struct Deficits: Sendable {
   }
 
   /// The largest sum of deficits that a row with at least some score can have.
-  func limit(_ threshold: Float) -> UInt16 {
+  func limit(_ threshold: Float) -> Int32 {
     let sum = (largestSum - Double(threshold)) * scale + slack
-    return UInt16(min(max(sum, 0), Double(Self.largestSumOfDeficits)))
+    return Int32(min(max(sum, 0), Double(Int32.max)))
   }
 
   /// Rounds to the nearest whole number: adding 2^23 leaves it in the low bits.
   private static func round(
-    _ values: UnsafeBufferPointer<Float>, largest: Float, scale: Float, ceiling: Float,
+    _ values: UnsafeBufferPointer<Float>, largest: Float, scale: Float,
     into deficits: UnsafeMutableBufferPointer<UInt8>
   ) {
     for code in values.indices {
       let deficit = (largest - values[code]) * scale
-      let sum = (deficit < ceiling ? deficit : ceiling) + 0x1p23
+      let sum = (deficit < 255 ? deficit : 255) + 0x1p23
       deficits[code] = UInt8(truncatingIfNeeded: sum.bitPattern)
     }
   }

@@ -1,3 +1,5 @@
+import CGLENKernels
+
 /// A query's log-probabilities at the tokens that a table holds, step after step, by code.
 struct LevelScores {
   /// The log-probability of every code; step `t` begins where the table's `levelOffsets` says.
@@ -24,11 +26,10 @@ struct LevelScores {
           for step in 0..<table.identifierLength {
             let codes = Int(table.levelOffsets[step])..<Int(table.levelOffsets[step + 1])
             let normalizer = scores.logNormalizers[step]
-            let base = step * scores.vocabularySize
-            for code in codes {
-              values[code] = QueryScores.logProbability(
-                logit: logits[base + Int(tokens[code])], logNormalizer: normalizer)
-            }
+            glen_log_probabilities(
+              codes.count, logits.baseAddress! + step * scores.vocabularySize,
+              tokens.baseAddress! + codes.lowerBound, normalizer,
+              values.baseAddress! + codes.lowerBound)
             largest[step] = Maximum.value(of: UnsafeBufferPointer(rebasing: values[codes]))
           }
         }
