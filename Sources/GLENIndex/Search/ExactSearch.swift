@@ -27,11 +27,11 @@ public struct ExactSearch: Sendable {
   ///
   /// - Parameters:
   ///   - tables: What is searched.
-  ///   - threadCount: The most threads that scan one table at once, below 1 as 1. Each gets half a
+  ///   - threadCount: The most threads that scan one table at once, below 1 as 1. Each gets a quarter of a
   ///     million identifiers at least.
   /// - Complexity: O(1).
   public init(_ tables: IdentifierTables, threadCount: Int = 1) {
-    self.init(tables, threadCount: threadCount, blockSize: 1024, rowsPerThread: 500_000)
+    self.init(tables, threadCount: threadCount, blockSize: 1024, rowsPerThread: 250_000)
   }
 
   /// Makes a search over a table.
