@@ -23,6 +23,9 @@ extension IndexError: CustomStringConvertible {
     case .unsupportedVersion(let path, let found, let supported):
       return "open index: \(path) has another format version; expected \(supported), got \(found); "
         + "build the index again with this release, or read it with the release that wrote it"
+    case .foreignFolder(let path, let name):
+      return "save index: \(path) holds something else; expected a folder that is absent, empty, "
+        + "or an index, got one with \(name); name another folder"
     case .fileSystem(_, let path, let code)
     where code == ENOENT && path.hasSuffix("/" + IndexManifest.fileName):
       let got = Self.text(ofCode: code)

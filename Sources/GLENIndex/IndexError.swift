@@ -23,6 +23,9 @@ public enum IndexError: Error, Sendable, Equatable {
   /// A file of an index folder has a format version that this release does not read.
   case unsupportedVersion(path: String, found: Int, supported: Int)
 
+  /// A folder that an index was to be saved in holds something else; `name` is one of its files.
+  case foreignFolder(path: String, name: String)
+
   /// The operating system refused an operation on a file; `code` is its `errno`.
   case fileSystem(operation: String, path: String, code: Int32)
 }

@@ -76,7 +76,7 @@ enum Failure {
     where !FileManager.default.fileExists(atPath: path):
       66
     case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
-    case TrainingError.unwritableFile, TokenizerError.unwritable: 74
+    case TrainingError.unwritableFile, TokenizerError.unwritable, IndexError.foreignFolder: 74
     case TensorError.file(_, let reason) where writingFailures.contains(where: reason.hasPrefix): 74
     case IndexError.fileSystem(let operation, _, _) where writingOperations.contains(operation): 74
     case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65

@@ -14,7 +14,8 @@ struct Index: ParsableCommand {
 
   @Option(help: "A model folder that `glen train` wrote.") var model: String
   @OptionGroup var data: DatasetOptions
-  @Option(help: "The folder for the index.") var out: String
+  @Option(help: "The folder for the index: a new or empty one, or an index to replace.")
+  var out: String
   @Option(help: "A file of identifiers to take instead of the model's.") var identifiers: String?
   @Flag(help: "Keep the documents' keywords too, for hybrid search.") var keywords = false
   @Option(help: "How weights are stored: float32, or float16 in half the space.")
@@ -30,11 +31,13 @@ struct Index: ParsableCommand {
     let folder = try ModelFolder(
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
     let clock = ContinuousClock()
+    let destination = URL(fileURLWithPath: out)
+    try IndexFolder.checkDestination(destination)
     let begin = clock.now
     var indexer = Indexer(model: folder, weightFormat: weights)
     indexer.keepsKeywords = keywords
     let retriever = try index(documents, indexer)
-    try retriever.save(to: URL(fileURLWithPath: out))
+    try retriever.save(to: destination)
     let seconds = (clock.now - begin) / .seconds(1)
     Console.error(
       """

@@ -95,7 +95,8 @@ struct BadInputTests {
       ["generate-queries", "--model", none, "--corpus", corpus, "--out", out],
       ["generate-queries", "--model", model, "--corpus", none, "--out", out],
       [
-        "index", "--corpus", corpus, "--model", model, "--out", out, "--identifiers", none,
+        "index", "--corpus", corpus, "--model", model, "--out", output.path("index"),
+        "--identifiers", none,
       ],
       ["add", none, "--corpus", corpus], ["add", folder.path("index"), "--corpus", none],
       ["remove", none, "--id", "x"], ["compact", none], ["report", none],
@@ -318,6 +319,23 @@ struct BadInputTests {
       from: try CommandLineTool.run(
         "index", "--corpus", project.path("corpus"), "--model", project.path("model"), "--out",
         project.path("link")))
+  }
+
+  /// A folder that is no index is refused before a document is read by the model; nothing changes.
+  @Test func aFolderOfSomethingElseIsNotIndexedInto() throws {
+    let project = try ToyProject.copy("corpus")
+    let model = try ToyProject.folder().path("model")
+    try project.write(Data("{}".utf8), to: "app/manifest.json")
+    for (name, words) in [("app", "manifest.json"), ("corpus", "corpus.jsonl")] {
+      let before = try FileManager.default.contentsOfDirectory(atPath: project.path(name))
+      Self.expect(
+        74, name, words, "holds something else",
+        from: try CommandLineTool.run(
+          "index", "--corpus", project.path("corpus"), "--model", model, "--out",
+          project.path(name)))
+      let after = try FileManager.default.contentsOfDirectory(atPath: project.path(name))
+      #expect(after.sorted() == before.sorted())
+    }
   }
 
   /// A limit on the size of files stands in for a full disk.

@@ -44,6 +44,43 @@ import Testing
     }
   }
 
+  /// A folder of something else keeps its `manifest.json`; that of a damaged index is replaced.
+  @Test func theManifestOfSomethingElseIsKept() throws {
+    try withTemporaryFolder { parent in
+      let app = parent.appendingPathComponent("app")
+      let manifest = app.appendingPathComponent("manifest.json")
+      try FileManager.default.createDirectory(at: app, withIntermediateDirectories: false)
+      try IndexFolder.checkDestination(app)
+      try IndexFolder.checkDestination(parent.appendingPathComponent("absent"))
+      try Data("{}".utf8).write(to: app.appendingPathComponent(".hidden"))
+      try IndexFolder.checkDestination(app)
+      for text in ["{\"name\": \"an app\"}", ""] {
+        try Data(text.utf8).write(to: manifest)
+        let foreign = IndexError.foreignFolder(path: app.path, name: "manifest.json")
+        #expect(throws: foreign) { try IndexFolder.checkDestination(app) }
+        #expect(throws: foreign) { try Self.write(1, to: app) }
+        #expect(try Data(contentsOf: manifest) == Data(text.utf8))
+        #expect(try Self.files(in: app) == [".hidden", "manifest.json"])
+      }
+      #expect(throws: IndexError.foreignFolder(path: parent.path, name: "app")) {
+        try IndexFolder.checkDestination(parent)
+      }
+
+      let index = parent.appendingPathComponent("index")
+      let own = index.appendingPathComponent("manifest.json")
+      try Self.write(1, to: index)
+      for text in ["", "{\"format\": \"GLEN index\", \"version\": 99"] {
+        try Data(text.utf8).write(to: own)
+        try IndexFolder.checkDestination(index)
+        try Self.write(2, to: index)
+        #expect(try IndexFolder.open(index, verifying: true).modelFingerprint == "2")
+      }
+      // A first save that was cut off.
+      try FileManager.default.removeItem(at: own)
+      try IndexFolder.checkDestination(index)
+    }
+  }
+
   /// The last step fails: the manifest cannot be replaced.
   @Test func failingToPlaceTheManifestLeavesNothing() throws {
     try withTemporaryFolder { folder in

@@ -3,6 +3,40 @@ import Foundation
 extension IndexFolder {
   private static let temporaryPrefix = ".glen-"
 
+  /// Checks that a folder is one for an index: absent, empty, or with an index, whole or half saved.
+  ///
+  /// For whoever wants to know before the documents are indexed. Saving refuses less: only to replace
+  /// a `manifest.json` that is not an index's. Names that begin with a dot do not count.
+  ///
+  /// - Throws: ``IndexError/foreignFolder(path:name:)``.
+  public static func checkDestination(_ url: URL) throws(IndexError) {
+    try checkManifest(in: url.path)
+    let names = FileSystem.names(in: url.path).filter { !$0.hasPrefix(".") }
+    guard let name = names.min(),
+      !names.contains(where: { $0 == IndexManifest.fileName || isOwn($0) })
+    else { return }
+    throw .foreignFolder(path: url.path, name: name)
+  }
+
+  /// Checks that the `manifest.json` of a folder, if there is one, may be replaced: it is an index's, or
+  /// a damaged one beside an index's data files.
+  ///
+  /// - Throws: ``IndexError/foreignFolder(path:name:)``.
+  static func checkManifest(in folder: String) throws(IndexError) {
+    let path = folder + "/" + IndexManifest.fileName
+    guard let bytes = try? FileSystem.contents(of: path, limit: 1 << 24),
+      !IndexManifest.isIndex(bytes), !FileSystem.names(in: folder).contains(where: isOwn)
+    else { return }
+    throw .foreignFolder(path: folder, name: IndexManifest.fileName)
+  }
+
+  /// Whether a name is one that saving gives: a data file's, or that of a model's folder.
+  private static func isOwn(_ name: String) -> Bool {
+    let model = "model-"
+    return IndexManifest.isDataFile(name)
+      || name.hasPrefix(model) && CRC64.isText(String(name.dropFirst(model.count)))
+  }
+
   /// Saves an index; whoever opens the folder sees the old index or the new one, nothing between.
   ///
   /// The data files get names of their own, made from their contents. When they are on the disk, the
@@ -13,9 +47,11 @@ extension IndexFolder {
   /// - Parameters:
   ///   - snapshot: What to save.
   ///   - url: The folder, which is made if it is not there.
-  /// - Throws: ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written.
+  /// - Throws: ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written;
+  ///   ``IndexError/foreignFolder(path:name:)`` if the folder has a `manifest.json` of something else.
   /// - Complexity: O(size of the index).
   public static func write(_ snapshot: IndexSnapshot, to url: URL) throws(IndexError) {
+    try checkManifest(in: url.path)
     let madeFolders = try FileSystem.makeFolders(url.path)
     do throws(IndexError) {
       let lock = try FolderLock(url.path)

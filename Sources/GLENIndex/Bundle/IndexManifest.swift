@@ -153,6 +153,11 @@ extension IndexManifest {
     }
   }
 
+  /// Whether a file says that it is an index's manifest, of whatever version and condition.
+  static func isIndex(_ bytes: [UInt8]) -> Bool {
+    String(decoding: bytes, as: UTF8.self).contains(quoted(format))
+  }
+
   private static func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: [UInt8], path: String
   ) throws(IndexError) -> Value {

@@ -121,6 +121,7 @@ extension Retriever {
   /// links, a model's file must be replaced, as `glen train` does, and never be written in place.
   ///
   /// - Throws: `IndexError.invalidDocuments` for a test double without a model;
+  ///   `IndexError.foreignFolder` if the folder has a `manifest.json` of something else;
   ///   `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
   ///   read; an earlier index is intact.
   public func save(to url: URL) throws {
@@ -129,6 +130,7 @@ extension Retriever {
         "save index: this retriever is a test double; expected one with a model folder, which is "
           + "saved too; index the documents with a model")
     }
+    try IndexFolder.checkManifest(in: url.path)
     let target = Self.modelURL(in: url, fingerprint: model.fingerprint)
     var madeFolders = try FileSystem.makeFolders(url.path)
     let lock = try FolderLock(url.path)
