@@ -25,6 +25,8 @@ public enum TrainingError: Error, Sendable, Equatable {
 
   /// A run that no evaluation accepts, such as one that ranks a document twice for one query.
   case invalidRun(problem: String, expected: String, got: String)
+  /// An index and a corpus that do not belong together.
+  case otherCorpus(problem: String)
   /// A metric name that does not parse.
   case unknownMetric(name: String, known: [String])
 
@@ -84,6 +86,9 @@ extension TrainingError: CustomStringConvertible {
     case .trainingData(let reason): "training: \(reason)"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"
+    case .otherCorpus(let problem):
+      "evaluating an index: \(problem); expected the index of this corpus, got that of another; index "
+        + "this corpus, or give the one that was indexed"
     case .unknownMetric(let name, let known):
       "choosing metrics: there is no metric '\(name)'; expected \(known.joined(separator: ", ")), "
         + "with a cutoff as in 'R@10', got '\(name)'; choose one of these"

@@ -79,6 +79,7 @@ struct Evaluate: ParsableCommand {
       try Retriever(
         opening: URL(fileURLWithPath: $0), on: device.backend(), warn: Console.error)
     }
+    try check(retriever?.snapshot, judgements, questions, dataset)
     // The last row is the one that was asked for.
     let rows: [Row]
     if let retriever, let hybrid {
@@ -109,6 +110,28 @@ struct Evaluate: ParsableCommand {
         try ranking.judgedAnswers(to: questions, by: retriever, against: judgements))
     }
     try show(reports, extra)
+  }
+
+  /// Finds out before the ranking what would make it worthless.
+  private func check(
+    _ index: IndexSnapshot?, _ judgements: RelevanceJudgements, _ questions: [Query],
+    _ dataset: RetrievalDataset
+  ) throws {
+    if let index {
+      let (count, missing) = try judgements.relevantDocuments(in: index)
+      if missing > 0 {
+        Console.error(
+          "warning: of \(count) relevant documents the index lacks \(missing); "
+            + "their questions cannot be answered")
+      }
+    }
+    guard let runFile else { return }
+    let documents =
+      index.map { index in
+        (0..<index.documentCount).filter(index.isLiving).map(index.id(ofDocument:))
+      } ?? dataset.documents.map(\.id)
+    try RunWriter().check(
+      queries: questions.map(\.id), documents: documents, to: URL(fileURLWithPath: runFile))
   }
 
   private var ranking: SplitRanking {
@@ -163,9 +186,8 @@ struct Evaluate: ParsableCommand {
         guard snapshot.isLiving(document) else { return [] }
         let name = snapshot.id(ofDocument: document)
         guard let place = dataset.documentPosition(of: name) else {
-          throw TrainingError.trainingData(
-            reason: "the index's document '\(name)' is not in the corpus; expected the corpus that "
-              + "was indexed, got another; index this corpus, or give that one")
+          throw TrainingError.otherCorpus(
+            problem: "the index's document '\(name)' is not in the corpus")
         }
         return try retriever.keywords(of: dataset.documents[place].fullText)
       })

@@ -160,6 +160,35 @@ struct BadInputTests {
     }
   }
 
+  /// Measures over documents that the index does not have would all be 0.
+  @Test func anIndexOfAnotherCorpusIsNotEvaluated() throws {
+    let project = try ToyProject.copy("corpus")
+    let index = try ToyProject.folder().path("index")
+    let arguments = ["evaluate", index, "--corpus", project.path("corpus")]
+    for file in ["corpus.jsonl", "qrels/test.tsv"] {
+      let path = project.path("corpus/" + file)
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      // Of three documents a subject has, one is asked for; here by another name.
+      let partly = text.replacingOccurrences(of: "d9-0", with: "other-9")
+        .replacingOccurrences(of: "qother-9", with: "qd9-0")
+      try project.write(Data(partly.utf8), to: "corpus/" + file)
+    }
+    let partly = try CommandLineTool.run(arguments)
+    #expect(partly.status == 0, "\(partly.error)")
+    #expect(partly.error.contains("of 10 relevant documents the index lacks 1;"))
+    for file in ["corpus.jsonl", "qrels/test.tsv"] {
+      let path = project.path("corpus/" + file)
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      let other = text.replacingOccurrences(of: "\"d", with: "\"e")
+        .replacingOccurrences(of: "\td", with: "\te")
+      try project.write(Data(other.utf8), to: "corpus/" + file)
+    }
+    try project.write(Data("query-id\tcorpus-id\tscore\n".utf8), to: "corpus/qrels/train.tsv")
+    Self.expect(
+      65, "the index has none of the relevant documents",
+      from: try CommandLineTool.run(arguments))
+  }
+
   @Test func invalidUTF8IsNamed() throws {
     let project = try ToyProject.copy("corpus")
     var data = Data("{\"_id\": \"1\", \"text\": \"a\"}\n{\"_id\": \"2\", \"text\": \"".utf8)
@@ -311,6 +340,11 @@ struct BadInputTests {
       74, "file",
       from: try CommandLineTool.run(
         "evaluate", "--baseline", "bm25", "--corpus", project.path("corpus"), "--run", out))
+    Self.expect(
+      74, "file",
+      from: try CommandLineTool.run(
+        "evaluate", ToyProject.folder().path("index"), "--corpus", project.path("corpus"), "--run",
+        out))
     #expect(try Data(contentsOf: URL(fileURLWithPath: project.path("file"))) == Data("x".utf8))
     try FileManager.default.createSymbolicLink(
       atPath: project.path("link"), withDestinationPath: "nothing")

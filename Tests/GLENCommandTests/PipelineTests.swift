@@ -286,8 +286,8 @@ struct PipelineTests {
     #expect(try evaluate("--weight", "0.5").status == 64)
     #expect(try evaluate("--hybrid", "rrf", "--beam", "3").status == 64)
     let other = try TemporaryFolder([
-      "corpus.jsonl": "{\"_id\": \"x\", \"text\": \"y\"}\n",
-      "queries.jsonl": "{\"_id\": \"q\", \"text\": \"y\"}\n", "qrels/test.tsv": "q\tx\t1\n",
+      "corpus.jsonl": "{\"_id\": \"d0-0\", \"text\": \"y\"}\n",
+      "queries.jsonl": "{\"_id\": \"q\", \"text\": \"y\"}\n", "qrels/test.tsv": "q\td0-0\t1\n",
     ])
     let wrong = try CommandLineTool.run(
       "evaluate", folder.path("index"), "--corpus", other.url.path, "--hybrid", "rrf")

@@ -27,9 +27,7 @@ public enum AtomicFile {
       try writeDirectly(to: url.path, body)
       return
     }
-    let temporary = url.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw failure(url.path, "cannot be written") }
+    let (temporary, descriptor) = try makeTemporary(beside: url.path)
     var isOpen = true
     do {
       try body { try append($0, to: descriptor, path: url.path) }
@@ -55,6 +53,34 @@ public enum AtomicFile {
   /// - Throws: `TensorError.file`.
   public static func write(_ data: Data, to url: URL) throws {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
+  }
+
+  /// Checks that a file could be written now, by making a temporary one beside it and removing it.
+  ///
+  /// For whoever computes for long before there is something to write. Nothing is changed.
+  ///
+  /// - Throws: `TensorError.file` with the path and the system's reason.
+  public static func checkWritable(_ url: URL) throws(TensorError) {
+    let path = url.resolvingSymlinksInPath().path
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      let isFolder = status.st_mode & S_IFMT == S_IFDIR
+      if isFolder { errno = EISDIR }
+      if isFolder || access(path, W_OK) != 0 { throw failure(path, "cannot be written") }
+      return
+    }
+    let (temporary, descriptor) = try makeTemporary(beside: path)
+    close(descriptor)
+    unlink(temporary)
+  }
+
+  private static func makeTemporary(
+    beside path: String
+  ) throws(TensorError) -> (path: String, descriptor: Int32) {
+    let temporary = path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw failure(path, "cannot be written") }
+    return (temporary, descriptor)
   }
 
   /// Removes what processes left in a folder that ended, or were killed, while they wrote there.

@@ -61,4 +61,19 @@ public struct RelevanceJudgements: Sendable, Equatable {
   public var queries: [String] {
     grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted().map(\.text)
   }
+
+  /// How many documents are relevant to any query, and how many of these an index lacks.
+  ///
+  /// - Throws: `TrainingError.otherCorpus` if the index has none of them, so that every measure would
+  ///   be 0 whatever the ranking.
+  public func relevantDocuments(
+    in index: IndexSnapshot
+  ) throws(TrainingError) -> (count: Int, missing: Int) {
+    let relevant = Set(grades.values.flatMap { $0.filter { $0.value > 0 }.keys })
+    let missing = relevant.count { index.document(withID: $0.text) == nil }
+    guard relevant.isEmpty || missing < relevant.count else {
+      throw .otherCorpus(problem: "the index has none of the relevant documents")
+    }
+    return (relevant.count, missing)
+  }
 }

@@ -22,6 +22,25 @@ public struct RunWriter: Sendable {
     self.tag = try Self.column(tag, kind: "tag")
   }
 
+  /// Checks, before anything is ranked, that a run of these queries over these documents can be
+  /// written.
+  ///
+  /// - Throws: `TrainingError` when the file cannot be written, or an identifier is empty or has white
+  ///   space, whether a query will find that document or not.
+  public func check(
+    queries: some Sequence<String>, documents: some Sequence<String>, to url: URL
+  ) throws(TrainingError) {
+    do {
+      try AtomicFile.checkWritable(url)
+    } catch TensorError.file(_, let reason) {
+      throw .unwritableFile(path: url.path, reason: reason)
+    } catch {
+      throw .unwritableFile(path: url.path, reason: String(describing: error))
+    }
+    for query in queries { _ = try Self.column(query, kind: "query identifier") }
+    for document in documents { _ = try Self.column(document, kind: "document identifier") }
+  }
+
   /// Writes a run to a file, which it replaces when all of it is written.
   ///
   /// - Throws: `TrainingError` when the file cannot be written, a score is not finite, or an

@@ -83,6 +83,36 @@ struct RunTests {
     }
   }
 
+  /// All that `write` would refuse but scores, and nothing is left behind.
+  @Test func whatCannotBeWrittenIsKnownBefore() throws {
+    let folder = try TemporaryFolder(["run.trec": "earlier"])
+    let url = folder.url.appendingPathComponent("run.trec")
+    let writer = try RunWriter()
+    try writer.check(queries: ["q"], documents: ["a", "\u{E9}"], to: url)
+    try writer.check(queries: [], documents: [], to: URL(fileURLWithPath: "/dev/null"))
+    for (queries, documents) in [(["q", "r s"], ["a"]), (["q"], ["a", "b\tc"]), ([""], ["a"])] {
+      let error = #expect(throws: TrainingError.self) {
+        try writer.check(queries: queries, documents: documents, to: url)
+      }
+      guard case .invalidRun? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+    }
+    let missing = folder.url.appendingPathComponent("none/run")
+    for place in [folder.url, missing, url.appendingPathComponent("x")] {
+      let error = #expect(throws: TrainingError.self) {
+        try writer.check(queries: ["q"], documents: ["a"], to: place)
+      }
+      guard case .unwritableFile(place.path, _)? = error else {
+        Issue.record("\(String(describing: error))")
+        continue
+      }
+    }
+    #expect(try String(contentsOf: url, encoding: .utf8) == "earlier")
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["run.trec"])
+  }
+
   @Test func aRunThatCannotBeWrittenKeepsTheEarlierFile() throws {
     let folder = try TemporaryFolder(["run.trec": "earlier"])
     let url = folder.url.appendingPathComponent("run.trec")
