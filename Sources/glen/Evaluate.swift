@@ -16,7 +16,7 @@ struct Evaluate: ParsableCommand {
       the bounds of the middle 95 % (the paper's Table 5).
       """)
 
-  enum Fusion: String, ExpressibleByArgument {
+  enum Fusion: String, ExpressibleByArgument, Encodable {
     case rrf, interpolate
   }
 
@@ -82,8 +82,9 @@ struct Evaluate: ParsableCommand {
     try check(retriever?.snapshot, judgements, questions, dataset)
     // The last row is the one that was asked for.
     let rows: [Row]
+    var weight: Float?
     if let retriever, let hybrid {
-      rows = try fuse(hybrid, questions, retriever, dataset)
+      (rows, weight) = try fuse(hybrid, questions, retriever, dataset)
     } else if let retriever {
       rows = [
         ("glen", try ranking.rankings(of: questions, by: retriever) { status($0, questions) })
@@ -100,6 +101,11 @@ struct Evaluate: ParsableCommand {
       (label: $0.label, report: Evaluation(of: $0.run, against: judgements).report())
     }
     var extra = Extra()
+    if let hybrid {
+      let parts = reports.dropLast().map { ($0.label, $0.report) }
+      extra.hybrid = HybridParts(
+        fusion: hybrid, weight: weight, rankings: Dictionary(uniqueKeysWithValues: parts))
+    }
     if let retriever, let shuffles {
       extra.shuffled = try CollisionShuffles(
         ranking, of: questions, by: retriever, against: judgements
@@ -148,10 +154,10 @@ struct Evaluate: ParsableCommand {
     dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
   }
 
-  /// The index's ranking, that of BM25 over its pieces, and both together.
+  /// The index's ranking, that of BM25 over its pieces, and both together; and the weight, if any.
   private func fuse(
     _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset
-  ) throws -> [Row] {
+  ) throws -> (rows: [Row], weight: Float?) {
     let keywords = try retriever.snapshot.keywords ?? Self.keywords(of: dataset, for: retriever)
     func search(_ questions: [Query]) throws -> HybridRanking {
       defer { Console.status("") }
@@ -159,21 +165,21 @@ struct Evaluate: ParsableCommand {
         of: questions, by: retriever, keywords: keywords, depth: depth
       ) { status($0, questions) }
     }
-    var hybrid = Hybrid.reciprocalRank
+    var weight: Float?
     if fusion == .interpolate {
-      let dev = try weight == nil ? RelevanceJudgements(dataset, split: tune) : nil
+      let dev = try self.weight == nil ? RelevanceJudgements(dataset, split: tune) : nil
       let tuned = try dev.map {
         try search(Self.questions(of: $0, in: dataset)).tunedWeight(on: $0)
       }
-      let weight = weight ?? tuned ?? 0.5
-      if tuned != nil { Console.error("weight \(weight), tuned on \(tune)") }
-      hybrid = .interpolated(weight)
+      weight = self.weight ?? tuned
+      if let tuned { Console.error("weight \(tuned), tuned on \(tune)") }
     }
     let found = try search(questions)
-    return [
+    let rows: [Row] = [
       ("glen", found.parts.identifiers), ("bm25-pieces", found.parts.keywords),
-      ("hybrid", found.rankings(hybrid)),
+      ("hybrid", found.rankings(weight.map(Hybrid.interpolated) ?? .reciprocalRank)),
     ]
+    return (rows, weight)
   }
 
   /// The keywords of an index that keeps none, from the corpus and with the index's numbers.
@@ -194,8 +200,18 @@ struct Evaluate: ParsableCommand {
     return KeywordSearch([keywords])
   }
 
+  /// What was fused, and how.
+  private struct HybridParts: Encodable {
+    var fusion: Fusion
+    /// GLEN's part in interpolation.
+    var weight: Float?
+    /// Each ranking alone, by its name in the table.
+    var rankings: [String: EvaluationReport]
+  }
+
   /// What is reported beside the measures.
   private struct Extra: Encodable {
+    var hybrid: HybridParts?
     var shuffled: CollisionShuffles.Summary?
     var reliability: ReliabilityReport?
   }

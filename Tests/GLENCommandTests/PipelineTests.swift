@@ -256,10 +256,11 @@ struct PipelineTests {
   @Test func hybridEvaluationShowsBothPartsAndTheWhole() throws {
     let folder = try ToyProject.folder()
     let output = try TemporaryFolder()
-    func evaluate(_ extra: String...) throws -> CommandLineTool.Outcome {
+    func evaluate(_ extra: [String]) throws -> CommandLineTool.Outcome {
       try CommandLineTool.run(
         ["evaluate", folder.path("index"), "--corpus", folder.path("corpus")] + extra)
     }
+    func evaluate(_ extra: String...) throws -> CommandLineTool.Outcome { try evaluate(extra) }
     let fused = try evaluate("--hybrid", "rrf", "--run", output.path("h.run"))
     #expect(fused.status == 0, "\(fused.error)")
     let labels = fused.output.split(separator: "\n").dropFirst().map {
@@ -276,10 +277,19 @@ struct PipelineTests {
     let own = try CommandLineTool.run(
       "evaluate", output.path("index"), "--corpus", folder.path("corpus"), "--hybrid", "rrf")
     #expect(own.output == fused.output)
-    // All weight on one side is that side's ranking.
-    let alone = try evaluate("--json")
-    #expect(
-      try evaluate("--hybrid", "interpolate", "--weight", "1", "--json").output == alone.output)
+    // All weight on one side is that side's ranking; JSON says the weight, and the measures of both.
+    func object(_ extra: [String]) throws -> [String: Any] {
+      let text = try evaluate(["--json"] + extra).output
+      return try #require(
+        try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+    }
+    let alone = try object([]) as? [String: Double]
+    var whole = try object(["--hybrid", "interpolate", "--weight", "1"])
+    let parts = try #require(whole.removeValue(forKey: "hybrid") as? [String: Any])
+    let rankings = try #require(parts["rankings"] as? [String: [String: Double]])
+    #expect(alone?.isEmpty == false && whole as? [String: Double] == alone)
+    #expect(rankings["glen"] == alone && rankings["bm25-pieces"]?.keys == alone?.keys)
+    #expect(parts["weight"] as? Double == 1 && parts["fusion"] as? String == "interpolate")
     let tuned = try evaluate("--hybrid", "interpolate", "--tune", "train")
     #expect(tuned.status == 0 && tuned.error.contains("tuned on train"))
     #expect(try evaluate("--hybrid", "interpolate").status == 66)
