@@ -173,7 +173,10 @@ struct SafetensorsTests {
       (entry(shape: "[2]"), "w: F32 [2] needs 8 bytes, has 4"),
       (entry(shape: "[]", offsets: "[0,8]"), "w: F32 [] needs 4 bytes, has 8"),
       (entry(dtype: "\"F64\""), "w: F64 [1] needs 8 bytes, has 4"),
-      (entry(dtype: "\"I32\""), "w: expected F32, F16 or BF16, got I32"),
+      (
+        entry(dtype: "\"I32\"", shape: "[2]", offsets: "[0,8]"),
+        "w: expected F32, F16 or BF16, got I32"
+      ),
       (entry(dtype: "\"F8\""), "w: unknown element type F8"),
       (entry(offsets: "[0,12]"), outside("0..12")),
       (entry(offsets: "[-4,0]"), outside("-4..0")),
@@ -220,6 +223,36 @@ struct SafetensorsTests {
   func everyLieIsFoundOut(header: String, complaint: String) throws {
     let found = try self.complaint(bytes(header, data: [UInt8](repeating: 0, count: 8)))
     #expect(complaint == "overlaps" ? found.contains(complaint) : found == complaint)
+  }
+
+  /// Every byte belongs to one tensor, as Hugging Face's reader (0.8.0) has it: the same verdicts.
+  @Test(arguments: [
+    ([("a", 0, 4), ("b", 4, 8)], 8, ""), ([("b", 4, 8), ("a", 0, 4)], 8, ""),
+    ([("a", 0, 4), ("b", 0, 0), ("c", 4, 4)], 4, ""), ([], 0, ""),
+    ([("a", 4, 8)], 8, "a: its data begins at 4; expected 0, where the tensor before it ends"),
+    (
+      [("a", 0, 4), ("b", 8, 12)], 12,
+      "b: its data begins at 8; expected 4, where the tensor before it ends"
+    ),
+    (
+      [("a", 0, 4), ("b", 8, 8)], 8,
+      "b: its data begins at 8; expected 4, where the tensor before it ends"
+    ),
+    ([("a", 0, 4)], 5, "its tensors end at 4 of 5 data bytes; expected nothing behind them"),
+    ([], 4, "its tensors end at 0 of 4 data bytes; expected nothing behind them"),
+    ([("a", 0, 8), ("b", 4, 12)], 12, "b: its data overlaps another tensor's"),
+    ([("a", 0, 8), ("b", 4, 4)], 8, "b: its data overlaps another tensor's"),
+  ])
+  func noByteIsLeftOver(
+    tensors: [(name: String, first: Int, last: Int)], size: Int, complaint: String
+  ) throws {
+    let entries = tensors.map { name, first, last in
+      "\"\(name)\":{\"dtype\":\"F32\",\"shape\":[\((last - first) / 4)],"
+        + "\"data_offsets\":[\(first),\(last)]}"
+    }
+    let file = bytes(
+      "{" + entries.joined(separator: ",") + "}", data: [UInt8](repeating: 0, count: size))
+    #expect(try self.complaint(file) == (complaint.isEmpty ? "nothing is wrong" : complaint))
   }
 
   @Test func headerBytesThatAreNoText() throws {
@@ -316,14 +349,15 @@ struct SafetensorsTests {
     var opened = 0
     for round in 0..<3000 {
       var mutated = round % 2 == 0 ? whole : half
-      for _ in 0..<Int.random(in: 1...4, using: &generator) where !mutated.isEmpty {
+      for _ in 0..<Int.random(in: 1...2, using: &generator) where !mutated.isEmpty {
         let place = Int.random(in: 0..<mutated.count, using: &generator)
-        switch Int.random(in: 0..<6, using: &generator) {
-        case 0: mutated[place] = UInt8.random(in: 0...255, using: &generator)
-        case 1: mutated[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
-        case 2: mutated.remove(at: place)
-        case 3: mutated.insert(digits[place % digits.count], at: place)
-        case 4: mutated[place] = digits[Int.random(in: 0..<digits.count, using: &generator)]
+        // Mostly in place: another length leaves bytes over, which is found out at once.
+        switch Int.random(in: 0..<18, using: &generator) {
+        case 0..<6: mutated[place] = UInt8.random(in: 0...255, using: &generator)
+        case 6..<12: mutated[place] ^= 1 << UInt8.random(in: 0...7, using: &generator)
+        case 12: mutated.remove(at: place)
+        case 13: mutated.insert(digits[place % digits.count], at: place)
+        case 14..<17: mutated[place] = digits[Int.random(in: 0..<digits.count, using: &generator)]
         default:
           let end = min(place + 20, mutated.count)
           mutated.insert(contentsOf: mutated[place..<end], at: place)
@@ -339,6 +373,6 @@ struct SafetensorsTests {
         _ = try? file.integers(name)
       }
     }
-    #expect(opened > 100 && opened < 2900)
+    #expect(opened > 100 && opened < 2900, "\(opened)")
   }
 }

@@ -8,7 +8,8 @@
 ///
 /// The format: eight bytes with the header's length, little-endian; a JSON object that gives each
 /// tensor's `dtype`, `shape` and `data_offsets`; then the data. Every number is checked against the
-/// file before anything is read: offsets must lie inside the file, fit the shape, and not overlap.
+/// file before anything is read: offsets must lie inside the file, fit the shape, and leave no byte of
+/// the data to two tensors or to none, which Hugging Face's reader refuses too.
 public struct SafetensorsFile: CheckpointFile {
   private let file: MappedFile
   private let path: String
@@ -63,14 +64,7 @@ public struct SafetensorsFile: CheckpointFile {
           name, header, dataStart: start, fileSize: bytes.count, path: path)
       }
     }
-    var end = start
-    let inOrder = entries.sorted { $0.value.range.lowerBound < $1.value.range.lowerBound }
-    for (name, entry) in inOrder where !entry.range.isEmpty {
-      guard entry.range.lowerBound >= end else {
-        throw .checkpoint(path: path, reason: "\(name): its data overlaps another tensor's")
-      }
-      end = entry.range.upperBound
-    }
+    try Self.requireGapless(entries, dataStart: start, fileSize: bytes.count, path: path)
     self.entries = entries
     self.metadata = metadata
   }
@@ -180,6 +174,36 @@ public struct SafetensorsFile: CheckpointFile {
   }
 
   private static let metadataName = "__metadata__"
+
+  /// Checks that the tensors lie one behind the other, from the first byte of the data to the last.
+  private static func requireGapless(
+    _ entries: [String: CheckpointEntry], dataStart: Int, fileSize: Int, path: String
+  ) throws(TensorError) {
+    var end = dataStart
+    let inOrder = entries.sorted {
+      ($0.value.range.lowerBound, $0.value.range.upperBound)
+        < ($1.value.range.lowerBound, $1.value.range.upperBound)
+    }
+    for (name, entry) in inOrder {
+      let begin = entry.range.lowerBound
+      guard begin >= end else {
+        throw .checkpoint(path: path, reason: "\(name): its data overlaps another tensor's")
+      }
+      guard begin == end else {
+        throw .checkpoint(
+          path: path,
+          reason: "\(name): its data begins at \(begin - dataStart); expected \(end - dataStart), "
+            + "where the tensor before it ends")
+      }
+      end = entry.range.upperBound
+    }
+    guard end == fileSize else {
+      throw .checkpoint(
+        path: path,
+        reason: "its tensors end at \(end - dataStart) of \(fileSize - dataStart) data bytes; "
+          + "expected nothing behind them")
+    }
+  }
 
   /// How many keys the outermost object of valid JSON has, the repeated ones counted each time.
   private static func keyCount(of json: Data) -> Int {
