@@ -13,7 +13,8 @@ extension IdentifierGenerator {
   ///   - documents: tokens with their end token.
   ///   - progress: receives the number of documents done.
   /// - Returns: n tokens and n weights for each document, in order.
-  /// - Throws: `ModelError.input`, `TensorError`, `CancellationError`.
+  /// - Throws: `ModelError.input`, `TensorError`, `CancellationError`; `IndexError.invalidIdentifiers` if
+  ///   the weights are so large that states or logits are not finite.
   public func identifiers(
     of documents: [[Int32]], progress: (Int) -> Void = { _ in }
   ) throws -> (tokens: [Int32], weights: [Float]) {
@@ -29,10 +30,15 @@ extension IdentifierGenerator {
         size += documents[last].count
         last += 1
       } while last < documents.count && size + documents[last].count <= Self.batchTokens
-      let (found, values) = try model.identifiers(
-        states(of: Array(documents[done..<last])), mask: mask)
-      tokens.replaceSubrange(done * n..<last * n, with: try found.values())
-      weights.replaceSubrange(done * n..<last * n, with: try values.values())
+      let states = try states(of: Array(documents[done..<last]))
+      let (best, logits) = try model.identifiers(states, mask: mask)
+      let values = try logits.values()
+      // Where all logits are NaN the best of them is the lowest number.
+      guard try areSound(states), values.allSatisfy({ abs($0) < .greatestFiniteMagnitude }) else {
+        throw IndexError.invalidIdentifiers(overflow("index"))
+      }
+      tokens.replaceSubrange(done * n..<last * n, with: try best.values())
+      weights.replaceSubrange(done * n..<last * n, with: values)
       done = last
       progress(done)
     }

@@ -71,7 +71,7 @@ public struct ModelFolder: Sendable {
     tokenizer =
       sentinels < 100
       ? plain : try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: sentinels)
-    generator = try IdentifierGenerator(model: model, settings: settings)
+    generator = try IdentifierGenerator(model: model, settings: settings, name: url.path)
     fingerprint = try Self.fingerprint(of: url)
   }
 

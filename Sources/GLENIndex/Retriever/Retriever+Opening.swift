@@ -105,8 +105,8 @@ extension Retriever {
 
   /// Checks everything in an index folder, with the checksums of all files, its model's among them.
   ///
-  /// - Throws: `IndexError` that names the first file that is missing or damaged; what opening a model
-  ///   throws.
+  /// - Throws: `IndexError` that names the first file that is missing or damaged, or a model whose
+  ///   scores are not finite; what opening a model throws.
   /// - Complexity: O(size of the folder).
   public static func verify(_ url: URL) throws {
     try IndexFolder.verify(url)
@@ -119,6 +119,8 @@ extension Retriever {
       throw IndexError.damagedFile(
         path: model.url.path, problem: "the weight \(name) is not a number everywhere")
     }
+    // Weights may be numbers, and so large that no score is one.
+    _ = try retriever.model?.scores(of: [""])
   }
 
   static func modelURL(in index: URL, fingerprint: String) -> URL {

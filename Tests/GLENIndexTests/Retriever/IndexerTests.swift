@@ -135,6 +135,36 @@ import Testing
     }
   }
 
+  /// Such weights are numbers, and what the network makes of a text is none.
+  @Test(arguments: [
+    ["encoder.final_layer_norm.weight"], ["decoder.final_layer_norm.weight"],
+    ["shared.weight", "decoder.final_layer_norm.weight"],
+    ["decoder.block.0.layer.2.DenseReluDense.wo.weight", "decoder.final_layer_norm.weight"],
+  ])
+  func weightsThatOverflowAreNamed(names: [String]) throws {
+    try withTemporaryFolder { folder in
+      let model = try ToyModel.folder(in: folder) {
+        try $0.visitParameters { name, tensor in
+          guard names.contains(name) else { return }
+          tensor = try Tensor(tensor.values().map { $0 * 1e30 }, shape: tensor.shape)
+        }
+      }
+      #expect(try model.generator.model.nameOfNonFiniteParameter() == nil)
+      let error = #expect(throws: IndexError.self) {
+        try Indexer(model: model).index(ToyModel.documents)
+      }
+      #expect(error?.description.contains("overflow in \(model.url.path);") == true, "\(names)")
+      let scores = #expect(throws: IndexError.self) { try model.scores(of: ToyModel.questions) }
+      #expect(scores?.description.contains("overflow in \(model.url.path);") == true, "\(names)")
+      // An index that somebody has made in spite of that is found out too.
+      let (tokens, weights) = ([Int32](repeating: 3, count: 3), [Float](repeating: 1, count: 3))
+      let url = folder.appendingPathComponent("index")
+      try Indexer(model: model).index([ToyModel.documents[0]], tokens: tokens, weights: weights)
+        .save(to: url)
+      #expect(throws: IndexError.self) { try Retriever.verify(url) }
+    }
+  }
+
   // MARK: Files
 
   @Test func anIndexOfAnotherModelReplacesTheOldOne() throws {
