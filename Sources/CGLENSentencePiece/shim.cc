@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -18,19 +19,10 @@
 #include <utility>
 #include <vector>
 
+#include "encoding.h"
 #include "model_check.h"
 
 namespace sp = sentencepiece;
-
-struct glen_sp_model {
-  sp::SentencePieceProcessor processor;
-  // A private-use character that the vocabulary does not know, and the length of the pieces that it
-  // makes: put before a text, it keeps the text's first word from getting a space of its own.
-  std::string marker;
-  size_t marker_length = 0;
-  // Whether no piece spans two words and each word gets its space: words may be encoded alone.
-  bool independent_words = false;
-};
 
 struct glen_sp_corpus {
   std::vector<std::string> sentences;
@@ -77,15 +69,6 @@ bool IsKnown(const glen_sp_model &model, int32_t id) {
   return id >= 0 && id < model.processor.GetPieceSize();
 }
 
-// Where the word ends that `start` lies in: at a space before an ASCII character (so that no accent
-// joins the space), or at the end.
-size_t WordEnd(std::string_view text, size_t start) {
-  for (size_t i = start; i + 1 < text.size(); ++i) {
-    if (text[i] == ' ' && text[i + 1] > ' ' && text[i + 1] < 0x7F) return i;
-  }
-  return text.size();
-}
-
 std::string PrivateUseCharacter(int offset) {  // U+E000 + offset
   const int code = 0xE000 + offset;
   std::string text;
@@ -101,15 +84,6 @@ std::string Joined(const std::vector<std::string> &pieces) {
   return joined;
 }
 
-bool HasIndependentWords(const sp::SentencePieceProcessor &processor) {
-  constexpr std::string_view kSpace = "\xE2\x96\x81";
-  if (processor.PieceToId(kSpace) == processor.unk_id()) return false;
-  for (int id = 0; id < processor.GetPieceSize(); ++id) {
-    if (processor.IdToPiece(id).find(kSpace, 1) != std::string::npos) return false;
-  }
-  return Joined(processor.EncodeAsPieces("a")).rfind(kSpace, 0) == 0;
-}
-
 glen_sp_status Prepare(std::unique_ptr<glen_sp_model> model, glen_sp_model **result,
                        char **message) {
   for (int offset = 0; offset < 64; ++offset) {
@@ -118,129 +92,11 @@ glen_sp_status Prepare(std::unique_ptr<glen_sp_model> model, glen_sp_model **res
     model->marker = marker;
     model->marker_length = Joined(model->processor.EncodeAsPieces(marker)).size();
     model->independent_words = HasIndependentWords(model->processor);
+    model->longest_piece = LongestPiece(model->processor);
     *result = model.release();
     return GLEN_SP_OK;
   }
   return Fail(GLEN_SP_INVALID_MODEL, message, "the model knows the whole private-use area");
-}
-
-struct Piece {
-  std::string_view text;
-  int32_t id;
-};
-
-// Puts pieces that could stand in any order ("hhh", "h") into one order, shorter ones first.
-//
-// Their scores add up to the same, and SentencePiece's choice is left to how single precision
-// rounds. In exact arithmetic its rule, the longest last piece, gives this order. Two texts make
-// the same text in both orders only if they repeat the same root, so being exchangeable is
-// transitive and a stretch of such pieces can be sorted.
-void OrderExchangeable(std::vector<Piece> *pieces, int32_t unknown) {
-  const auto exchangeable = [&](const Piece &a, const Piece &b) {
-    if (a.id == unknown || b.id == unknown || a.text.front() != b.text.front()) return false;
-    if (a.id == b.id) return true;
-    return std::string(a.text).append(b.text) == std::string(b.text).append(a.text);
-  };
-  for (auto first = pieces->begin(); first != pieces->end();) {
-    auto last = first + 1;
-    while (last != pieces->end() && exchangeable(*(last - 1), *last)) ++last;
-    if (last - first > 1) {
-      std::sort(first, last, [](const Piece &a, const Piece &b) {
-        return a.text.size() < b.text.size();
-      });
-    }
-    first = last;
-  }
-}
-
-// One call of SentencePiece: hands every piece of `text` with its id to `visit`.
-template <typename Visit>
-void VisitRun(const glen_sp_model &model, std::string_view text, bool continuation,
-              sp::ImmutableSentencePieceText *encoded, Visit visit) {
-  std::string marked;
-  if (continuation) {
-    marked.reserve(model.marker.size() + text.size());
-    marked.append(model.marker).append(text);
-    text = marked;
-  }
-  const auto status = model.processor.Encode(text, encoded->mutable_proto());
-  if (!status.ok()) throw std::runtime_error(status.message());
-  size_t skipped = continuation ? model.marker_length : 0;
-  const size_t count = encoded->pieces_size();
-  std::vector<Piece> pieces;
-  pieces.reserve(count);
-  for (size_t i = 0; i < count; ++i) {
-    const auto entry = encoded->pieces(static_cast<int>(i));
-    std::string_view piece = entry.piece();
-    // An unknown character after the marker makes one unknown run with it: keep the rest.
-    const size_t dropped = std::min(skipped, piece.size());
-    skipped -= dropped;
-    piece.remove_prefix(dropped);
-    if (!piece.empty()) pieces.push_back({piece, static_cast<int32_t>(entry.id())});
-  }
-  OrderExchangeable(&pieces, model.processor.unk_id());
-  for (const Piece &piece : pieces) visit(piece.text, piece.id);
-}
-
-bool StartsCharacter(char byte) { return (static_cast<unsigned char>(byte) & 0xC0) != 0x80; }
-
-// The start of the character before (`step` -1) or after (`step` 1) the one that starts at `i`.
-size_t Neighbour(std::string_view text, size_t i, int step) {
-  do {
-    i += step;
-  } while (i > 0 && i < text.size() && !StartsCharacter(text[i]));
-  return i;
-}
-
-// A position after `start` in the midst of a run of unknown characters that normalisation leaves as
-// they are: two characters before it, two after. The size of the text where there is none.
-size_t OpaqueCut(const glen_sp_model &model, std::string_view text, size_t start) {
-  sp::ImmutableSentencePieceText encoded;
-  for (size_t i = start; i + 1 < text.size(); ++i) {
-    if (!StartsCharacter(text[i])) continue;
-    const size_t next = Neighbour(text, i, 1);
-    const size_t end = Neighbour(text, next, 1);
-    if (model.processor.PieceToId(text.substr(i, next - i)) != model.processor.unk_id()) continue;
-    const size_t begin = Neighbour(text, Neighbour(text, i, -1), -1);
-    const std::string_view window = text.substr(begin, end - begin);
-    bool opaque = false;
-    VisitRun(model, window, true, &encoded, [&](std::string_view piece, int32_t id) {
-      opaque = piece == window && id == model.processor.unk_id();
-    });
-    if (opaque) return i;
-  }
-  return text.size();
-}
-
-// Encodes `text` and hands every piece to `visit(piece, id, joins)`; `joins` says that the piece
-// goes on with the unknown run before it.
-//
-// SentencePiece adds up scores in single precision from the start of its input, so that in a long
-// input ties are broken by rounding, and it joins unknown characters in quadratic time. Hence one
-// call a word where the model allows it, and several for an unknown run without end.
-template <typename Visit>
-void VisitPieces(const glen_sp_model &model, std::string_view text, bool continuation,
-                 Visit visit) {
-  constexpr size_t kLongRun = 1024;
-  sp::ImmutableSentencePieceText encoded;
-  for (size_t start = 0; start < text.size();) {
-    const size_t end = model.independent_words ? WordEnd(text, start) : text.size();
-    std::string_view word = text.substr(start, end - start);
-    bool joins = false;
-    while (!word.empty()) {
-      const bool is_long = word.size() > 2 * kLongRun;
-      const size_t cut = is_long ? OpaqueCut(model, word, kLongRun) : word.size();
-      VisitRun(model, word.substr(0, cut), continuation, &encoded,
-               [&](std::string_view piece, int32_t id) {
-                 visit(piece, id, joins);
-                 joins = false;
-               });
-      word.remove_prefix(cut);
-      continuation = joins = true;
-    }
-    continuation = false;
-    start = end + 1;
-  }
 }
 
 // A number of [0, 1] in decimals, the same in every locale.
@@ -365,22 +221,19 @@ glen_sp_kind glen_sp_kind_of(const glen_sp_model *model, int32_t id) {
   return GLEN_SP_NORMAL;
 }
 
-bool glen_sp_has_independent_words(const glen_sp_model *model) {
-  return model->independent_words;
-}
-
 int32_t glen_sp_pad_id(const glen_sp_model *model) { return model->processor.pad_id(); }
 int32_t glen_sp_eos_id(const glen_sp_model *model) { return model->processor.eos_id(); }
 int32_t glen_sp_unknown_id(const glen_sp_model *model) { return model->processor.unk_id(); }
 
 glen_sp_status glen_sp_encode(const glen_sp_model *model, const char *text, size_t length,
-                              bool continuation, int32_t **ids, size_t *count, char **message) {
+                              bool continuation, size_t limit, int32_t **ids, size_t *count,
+                              char **message) {
   return Guarded(message, [&] {
     std::vector<int32_t> found;
-    found.reserve(length / 3 + 2);
-    VisitPieces(*model, {text, length}, continuation,
+    found.reserve(std::min(length / 3 + 2, limit));
+    VisitPieces(*model, {text, length}, continuation, limit,
                 [&](std::string_view, int32_t id, bool joins) {
-                  if (!joins) found.push_back(id);
+                  if (!joins && found.size() < limit) found.push_back(id);
                 });
     *ids = Copy(found.data(), found.size());
     *count = found.size();
@@ -394,7 +247,7 @@ glen_sp_status glen_sp_encode_pieces(const glen_sp_model *model, const char *tex
   return Guarded(message, [&] {
     std::string joined;
     std::vector<size_t> positions;
-    VisitPieces(*model, {text, length}, continuation,
+    VisitPieces(*model, {text, length}, continuation, std::numeric_limits<size_t>::max(),
                 [&](std::string_view piece, int32_t, bool joins) {
                   joined.append(piece);
                   if (joins) positions.pop_back();

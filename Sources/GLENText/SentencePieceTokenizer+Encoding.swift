@@ -21,22 +21,19 @@ extension SentencePieceTokenizer {
     encode(String(decoding: bytes, as: UTF8.self))
   }
 
-  /// The first `limit` token ids of a text: exactly those that ``encode(_:)`` begins with.
+  /// The first `limit` token ids of a text: those that ``encode(_:)`` begins with.
   ///
-  /// Reads no more of the text than a few times what the tokens cover, if the text has spaces: the
-  /// best tokens up to a space do not depend on what follows it.
+  /// Reads no more of the text than a few times what the tokens cover: words are encoded one by one,
+  /// and of a word without end, such as a text without spaces, only a beginning of 32 * (64 + 8 *
+  /// limit) bytes is looked at. That suffices where the tokens can be shown not to depend on what
+  /// follows, as in real text of any language. The exceptions are words longer than that in which they
+  /// do, or in which there are not enough: one letter repeated without end, say. There the tokens are
+  /// those of the beginning. (An unknown run of any length is still one token, and is read to its end.
+  /// Words are not encoded one by one if the vocabulary has pieces of several words; then all is read.)
   public func encodePrefix(_ text: String, limit: Int) -> [Int32] {
     guard limit > 0 else { return [] }
     var text = text
-    return text.withUTF8 { bytes in
-      var window = 64 + 8 * min(limit, bytes.count)
-      while hasIndependentWords, let cut = Self.wordEnd(in: bytes, from: window) {
-        let found = ids(of: UnsafeBufferPointer(rebasing: bytes[..<cut]))
-        if found.count >= limit { return Array(found[..<limit]) }
-        window = 4 * cut
-      }
-      return Array(ids(of: bytes).prefix(limit))
-    }
+    return text.withUTF8 { ids(of: $0, limit: limit) }
   }
 
   /// The pieces of a text as they stand in it, one for each token of ``encode(_:)``.
@@ -65,29 +62,16 @@ extension SentencePieceTokenizer {
     case special(Int32)
   }
 
-  /// The first position at or after `start` where a space parts two words, the second in ASCII (so
-  /// that no accent joins the space); nil where there is none.
-  private static func wordEnd(in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int? {
-    guard start < bytes.count - 1 else { return nil }
-    return (start..<bytes.count - 1).first { position in
-      bytes[position] == UInt8(ascii: " ") && (0x21..<0x7F).contains(bytes[position + 1])
-    }
-  }
-
-  private func ids(of bytes: UnsafeBufferPointer<UInt8>) -> [Int32] {
-    guard recognizesSpecialTokens else {
-      var result: [Int32] = []
-      appendIDs(of: bytes, isContinuation: false, to: &result)
-      return result
-    }
+  private func ids(of bytes: UnsafeBufferPointer<UInt8>, limit: Int = .max) -> [Int32] {
     var result: [Int32] = []
     forEachSegment(of: bytes) { segment in
+      guard result.count < limit else { return }
       switch segment {
       case .special(let id): result.append(id)
       case .text(let range):
         appendIDs(
           of: UnsafeBufferPointer(rebasing: bytes[range]),
-          isContinuation: range.lowerBound > 0, to: &result)
+          isContinuation: range.lowerBound > 0, limit: limit - result.count, to: &result)
       }
     }
     return result
@@ -114,12 +98,14 @@ extension SentencePieceTokenizer {
   }
 
   private func appendIDs(
-    of bytes: UnsafeBufferPointer<UInt8>, isContinuation: Bool, to result: inout [Int32]
+    of bytes: UnsafeBufferPointer<UInt8>, isContinuation: Bool, limit: Int,
+    to result: inout [Int32]
   ) {
     var ids: UnsafeMutablePointer<Int32>?
     var count = 0
     let status = bytes.withMemoryRebound(to: CChar.self) {
-      glen_sp_encode(model, $0.baseAddress, $0.count, isContinuation, &ids, &count, nil)
+      glen_sp_encode(
+        model, $0.baseAddress, $0.count, isContinuation, limit, &ids, &count, nil)
     }
     guard status == GLEN_SP_OK else { return }
     defer { glen_sp_free(ids) }

@@ -33,9 +33,6 @@ public final class SentencePieceTokenizer: Tokenizer {
   /// The length of the longest of those names.
   let longestSpecialToken: Int
 
-  /// Whether no piece spans two words, so that the words of a text are tokenised independently.
-  let hasIndependentWords: Bool
-
   private let pieces: [String]
   private let specials: [Bool]
 
@@ -96,7 +93,6 @@ public final class SentencePieceTokenizer: Tokenizer {
       }
     }
     pieceCount = pieces.count
-    hasIndependentWords = glen_sp_has_independent_words(model)
     let hasOwnSentinels = pieces.contains(where: Self.isSentinel)
     self.sentinelCount = hasOwnSentinels ? 0 : sentinelCount
     for number in (0..<self.sentinelCount).reversed() {

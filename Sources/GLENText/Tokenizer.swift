@@ -8,9 +8,10 @@ public protocol Tokenizer: Sendable {
   /// The token ids of a text, without an end-of-sequence token.
   func encode(_ text: String) -> [Int32]
 
-  /// The first `limit` token ids of a text: exactly those that ``encode(_:)`` begins with.
+  /// The first `limit` token ids of a text: those that ``encode(_:)`` begins with.
   ///
-  /// A conforming type that need not read the whole text for this should not.
+  /// A conforming type that need not read the whole text for this should not. For a text whose first
+  /// tokens depend on something arbitrarily far away it may settle for those of a long beginning.
   func encodePrefix(_ text: String, limit: Int) -> [Int32]
 
   /// The text that token ids stand for.

@@ -100,6 +100,64 @@ struct SentencePieceTokenizerTests {
     #expect(cutTime < wholeTime / 5)
   }
 
+  /// Words far longer than what is read of them, of known and unknown characters, with spaces that no
+  /// word ends at, and with ones that change under normalisation.
+  @Test("Text without spaces is cut where its first tokens are certain")
+  func longWords() {
+    var generator = SeededGenerator(seed: 5)
+    let letters = Array("thebosanlrkpwi")
+    let alphabets: [[Character]] = [
+      letters, letters + ["日", "é", "ﷺ"], letters + [" ", "é", "Ω"].flatMap { [$0, $0] },
+      letters + ["\u{301}", "\u{200B}", "ｆ", "…"], Array("ab"), Array("日本語"),
+    ]
+    for alphabet in alphabets {
+      for limit in [1, 3, 20] {
+        var text = "the "
+        var wasSpace = true
+        // A space stands before what is no letter of ASCII, and so ends no word.
+        for _ in 0..<20_000 {
+          let letter = alphabet.randomElement(using: &generator) ?? "a"
+          text.append(wasSpace && letter.isASCII ? "é" : letter)
+          wasSpace = letter == " "
+        }
+        let whole = tokenizer.encode(text)
+        #expect(
+          tokenizer.encodePrefix(text, limit: limit) == Array(whole.prefix(limit)),
+          "\(alphabet) \(limit)")
+      }
+    }
+  }
+
+  /// Of pieces as long as these the last that are wanted lie at the end of what is looked at.
+  @Test("Tokens near the end of what is read are certain, or more is read")
+  func longPieces() throws {
+    var generator = SeededGenerator(seed: 6)
+    let pieces = (0..<9).map { _ in
+      String((0..<14).compactMap { _ in "thebosanlr".randomElement(using: &generator) })
+    }
+    let extended = try SentencePieceTokenizer(
+      model: pieces.reduce(tokenizer.modelData) { $0 + Self.piece($1, score: -5) })
+    for _ in 0..<10 {
+      let text = (0..<1_000).compactMap { _ in pieces.randomElement(using: &generator) }.joined()
+      let whole = extended.encode(text)
+      #expect(whole.count == 1_001)
+      for limit in 8..<16 {
+        #expect(extended.encodePrefix(text, limit: limit) == Array(whole.prefix(limit)), "\(limit)")
+      }
+    }
+  }
+
+  @Test("Megabytes without a space cost no more than a beginning", arguments: ["boats", "a", "海"])
+  func megabytesWithoutSpaces(word: String) {
+    let short = String(repeating: word, count: 20_000)
+    let long = String(repeating: word, count: word == "海" ? 200_000 : 4_000_000)
+    var tokens: [Int32] = []
+    let time = ContinuousClock().measure { tokens = tokenizer.encodePrefix(long, limit: 156) }
+    #expect(tokens.count == (word == "海" ? 2 : 156))
+    #expect(tokens == Array(tokenizer.encode(short).prefix(156)))
+    #expect(word == "海" || time < .seconds(0.5), "\(time)")
+  }
+
   @Test("An unknown run of any length is one token, in linear time", .timeLimit(.minutes(1)))
   func longUnknownRun() {
     let text = "the " + String(repeating: "日本語😀", count: 250_000) + "s boats"
@@ -117,17 +175,19 @@ struct SentencePieceTokenizerTests {
     #expect(tokenizer.decode(tokens) == String(repeating: "boats", count: 5_000))
   }
 
+  /// One more piece, for the end of a model.
+  private static func piece(_ text: String, score: Float) -> Data {
+    let bits = withUnsafeBytes(of: score.bitPattern.littleEndian) { Array($0) }
+    let message = [0x0A, UInt8(text.utf8.count)] + Array(text.utf8) + [0x15] + bits
+    return Data([0x0A, UInt8(message.count)] + message)
+  }
+
   @Test("Exchangeable pieces come shorter ones first, however their scores round")
   func exchangeable() throws {
     // Two more pieces, of scores whose sums round differently in different orders.
-    func piece(_ text: String, score: Float) -> Data {
-      let bits = withUnsafeBytes(of: score.bitPattern.littleEndian) { Array($0) }
-      let message = [0x0A, UInt8(text.utf8.count)] + Array(text.utf8) + [0x15] + bits
-      return Data([0x0A, UInt8(message.count)] + message)
-    }
     let extended = try SentencePieceTokenizer(
-      model: tokenizer.modelData + piece("Q", score: -7.2543206)
-        + piece("QQQ", score: -12.860284805))
+      model: tokenizer.modelData + Self.piece("Q", score: -7.2543206)
+        + Self.piece("QQQ", score: -12.860284805))
     let (one, three) = (Int32(extended.pieceCount - 2), Int32(extended.pieceCount - 1))
     let space = try #require(extended.token(forPiece: "▁"))
     for count in 1...60 {

@@ -31,6 +31,29 @@ struct T5ParityTests {
     }
   }
 
+  /// Scripts of all kinds, in words far longer than what is read of them.
+  @Test("The first tokens of text without spaces are those of all of it")
+  func prefixes() throws {
+    let tokenizer = try Self.tokenizer.get()
+    let rows = try SharedData.rows("t5/golden-tokens.jsonl", as: Golden.self)
+    let texts = rows.map(\.text).filter { $0.utf8.count < 2_000 }
+    let long = (3..<32_000).map { tokenizer.piece($0) }.filter { $0.count > 11 && $0.first != "▁" }
+    var generator = SeededGenerator(seed: 7)
+    for round in 0..<12 {
+      let units = (0..<3).contains(round) ? long : texts
+      var text = ""
+      while text.utf8.count < 60_000 { text += units.randomElement(using: &generator) ?? "" }
+      // A space that is kept stands before what ends no word.
+      text = text.replacingOccurrences(of: " ", with: round % 2 == 0 ? "" : " é")
+      let whole = tokenizer.encode(text)
+      for limit in [1, 2, 5, 11, 12, 13, 14, 15, 16, 31, 47] {
+        #expect(
+          tokenizer.encodePrefix(text, limit: limit) == Array(whole.prefix(limit)),
+          "round \(round), limit \(limit)")
+      }
+    }
+  }
+
   @Test("32,000 pieces and 100 sentinels")
   func layout() throws {
     let tokenizer = try Self.tokenizer.get()

@@ -62,16 +62,15 @@ int32_t glen_sp_piece_count(const glen_sp_model *model);
 const char *glen_sp_piece(const glen_sp_model *model, int32_t id, size_t *length);
 int32_t glen_sp_id(const glen_sp_model *model, const char *piece, size_t length);
 glen_sp_kind glen_sp_kind_of(const glen_sp_model *model, int32_t id);
-// Whether the words of a text are encoded independently of each other.
-bool glen_sp_has_independent_words(const glen_sp_model *model);
 int32_t glen_sp_pad_id(const glen_sp_model *model);
 int32_t glen_sp_eos_id(const glen_sp_model *model);
 int32_t glen_sp_unknown_id(const glen_sp_model *model);
 
 // Encoding. `continuation`: the text follows something else, so no space is put before its first
-// word unless it begins with one.
+// word unless it begins with one. Of the ids the first `limit` are given, and then no more of the
+// text is read than these need; SIZE_MAX gives all.
 glen_sp_status glen_sp_encode(
-    const glen_sp_model *model, const char *text, size_t length, bool continuation,
+    const glen_sp_model *model, const char *text, size_t length, bool continuation, size_t limit,
     int32_t **ids, size_t *count, char **message);
 
 // Encoding to the pieces' own text; an unknown run comes as it stands in the normalised text.
