@@ -86,7 +86,7 @@ enum Failure {
     }
   }
 
-  /// How the reasons of `AtomicFile` and of `T5Model.save` begin.
+  /// How the reasons of `AtomicFile` begin.
   private static let writingFailures = [
     "cannot be written", "cannot be replaced", "could not be ", "the folder cannot be made",
   ]

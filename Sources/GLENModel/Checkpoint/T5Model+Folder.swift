@@ -79,11 +79,7 @@ extension T5Model {
     to folder: URL, metadata: [String: String] = [:], rounding: Bool = false
   ) throws {
     if rounding { try requireFloat32(path: folder.path, to: "round") }
-    do {
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    } catch {
-      throw TensorError.file(path: folder.path, reason: "the folder cannot be made: \(error)")
-    }
+    try AtomicFile.makeFolder(folder)
     let url = folder.appendingPathComponent("model.safetensors")
     let metadata = metadata.merging(["format": "pt"]) { $1 }
     if rounding {

@@ -48,6 +48,22 @@ public enum AtomicFile {
     }
   }
 
+  /// Makes a folder, and those above it, if they are not there.
+  ///
+  /// - Throws: `TensorError.file` with the path and the system's reason.
+  public static func makeFolder(_ url: URL) throws(TensorError) {
+    var status = stat()
+    if stat(url.path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
+    if mkdir(url.path, 0o777) == 0 { return }
+    let parent = url.deletingLastPathComponent()
+    if errno == ENOENT, parent.path != url.path {
+      try makeFolder(parent)
+      // Another process may have been faster.
+      if mkdir(url.path, 0o777) == 0 || errno == EEXIST { return }
+    }
+    throw failure(url.path, "the folder cannot be made")
+  }
+
   /// Writes data.
   ///
   /// - Throws: `TensorError.file`.

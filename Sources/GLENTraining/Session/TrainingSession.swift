@@ -214,10 +214,9 @@ public struct TrainingSession {
   /// Makes a folder, and those above it, if they are not there.
   static func makeFolder(_ url: URL) throws {
     do {
-      try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    } catch {
-      throw TrainingError.unwritableFile(
-        path: url.path, reason: "the folder cannot be made: \(error.localizedDescription)")
+      try AtomicFile.makeFolder(url)
+    } catch TensorError.file(let path, let reason) {
+      throw TrainingError.unwritableFile(path: path, reason: reason)
     }
   }
 
