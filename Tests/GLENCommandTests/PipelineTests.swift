@@ -473,6 +473,10 @@ struct PipelineTests {
 
     let resumed = try CommandLineTool.run(arguments("stopped") + ["--resume"])
     #expect(resumed.status == 0, "\(resumed.error)")
+    let step = resumed.error.split(separator: "\n").compactMap {
+      $0.wholeMatch(of: /keywords: going on from step (\d+) of 300/).flatMap { Int($0.output.1) }
+    }
+    #expect(step.count == 1 && (1..<300).contains(step[0]), "\(resumed.error)")
     #expect(!FileManager.default.fileExists(atPath: checkpoint))
     let whole = try CommandLineTool.run(arguments("whole"))
     #expect(whole.status == 0)

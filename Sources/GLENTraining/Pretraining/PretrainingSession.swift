@@ -75,6 +75,7 @@ public struct PretrainingSession {
       guard try trainer.resume(&model, &objective, from: url) else {
         throw TrainingError.checkpoint(path: url.path, reason: "is not one of pre-training")
       }
+      logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }
     do {
       try trainer.train(&model, &objective)

@@ -137,10 +137,10 @@ public struct TrainingSession {
       switch phase {
       case .queries:
         var objective = try QueryGenerationObjective(corpus, recipe: recipe, key: key.split(3))
-        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: resumeURL)
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
-        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: resumeURL)
         // Whoever is stopped in the next phase before its first checkpoint goes on from here.
         if phase != phases.last {
           try trainer.saveCheckpoint(model, objective, memory: objective.memory)
@@ -148,7 +148,7 @@ public struct TrainingSession {
       case .refine:
         var objective = try RefinementObjective(
           corpus, recipe: recipe, settings: settings, mask: mask, key: key.split(2))
-        try Self.run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: resumeURL)
       }
       resumeURL = nil
       try Self.save(model, settings, tokenizer, recipe: recipe, to: output)
@@ -164,11 +164,14 @@ public struct TrainingSession {
     return try ModelFolder(opening: output, on: backend)
   }
 
-  private static func run(
+  private func run(
     _ trainer: inout PhaseTrainer, _ model: inout T5Model,
     _ objective: inout some TrainingObjective, resuming url: URL?
   ) throws {
-    if let url { _ = try trainer.resume(&model, &objective, from: url) }
+    if let url, try trainer.resume(&model, &objective, from: url) {
+      logger.info(
+        "\(objective.name): going on from step \(trainer.step) of \(objective.optimization.steps)")
+    }
     try trainer.train(&model, &objective)
   }
 
