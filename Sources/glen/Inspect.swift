@@ -106,6 +106,7 @@ struct Inspect: ParsableCommand {
       + line("identifiers of one, %", "%8.1f   ") { 100 * $0.singleDocumentShare }
       + line("largest bucket", "%8.0f   ") { Double($0.largestBucket) }
       + line("mean weight", "%8.2f   ") { $0.meanWeight }
+      + (drift.weightMargin.map { String(format: "\nweight margin          %+19.2f", $0) } ?? "")
   }
 
   private struct Row: Encodable {

@@ -49,6 +49,12 @@ struct ChangeTests {
     #expect(
       try Self.report(removed)
         == Report(added: 0, removed: 3, documents: 29, segments: 2, generation: 4))
+    let report = try CommandLineTool.run("inspect", index, "--json").output
+    let object = try JSONSerialization.jsonObject(with: Data(report.utf8)) as? [String: Any]
+    let drift = try #require(object?["drift"] as? [String: Any])
+    let margin = try #require(drift["weightMargin"] as? Double)
+    let text = try CommandLineTool.run("inspect", index).output
+    #expect(text.contains("weight margin " + String(format: "%+28.2f", margin) + "\n"), "\(text)")
     let before = try Self.ids(index)
     #expect(before.count == 29 && !before.contains("d0-1") && !before.contains("two"))
     #expect(
