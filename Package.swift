@@ -73,7 +73,8 @@ let package = Package(
 
     // Examples.
     .executableTarget(
-      name: "glen-demo", dependencies: ["GLENIndex", "GLENModel", "GLENTensor", "GLENTraining"],
+      name: "glen-demo",
+      dependencies: ["GLENIndex", "GLENModel", "GLENTensor", "GLENText", "GLENTraining"],
       path: "Examples/Demo", swiftSettings: settings),
     .executableTarget(
       name: "search-index", dependencies: ["GLENIndex"], path: "Examples/SearchIndex",

@@ -2,6 +2,7 @@ import Foundation
 import GLENIndex
 import GLENModel
 import GLENTensor
+import GLENText
 import GLENTraining
 
 /// The library from end to end: trains both phases on a corpus from nothing, indexes it, measures
@@ -86,11 +87,12 @@ struct Demo {
     _ question: String, _ retriever: Retriever, _ dataset: RetrievalDataset,
     relevant: Set<ExactText> = []
   ) throws {
-    print("“\(question)”")
+    print("“\(printable(question))”")
     for (place, hit) in try retriever.search(question, limit: 3).enumerated() {
       let words = hit.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
       let mark = relevant.contains(ExactText(hit.id)) ? "✓" : " "
-      print("  \(place + 1). \(mark) \(words.joined(separator: "-"))  →  \(hit.title ?? hit.id)")
+      let name = printable(hit.title ?? hit.id)
+      print("  \(place + 1). \(mark) \(words.joined(separator: "-"))  →  \(name)")
     }
     print("")
   }

@@ -1,10 +1,13 @@
 import Foundation
+import GLENText
 import Logging
 
 /// Results go to standard output; progress and messages to standard error.
 enum Console {
-  /// Writes a line to standard output; a full disk there ends the process with an error.
-  static func output(_ line: String) {
+  /// Writes text as a line to standard output; a full disk there ends the process with an error.
+  static func output(_ text: String) { write(printable(text)) }
+
+  private static func write(_ line: String) {
     do {
       try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
     } catch {
@@ -15,7 +18,7 @@ enum Console {
 
   /// Writes a line to standard error; if nobody can read it, nothing is lost but the message.
   static func error(_ line: String) {
-    try? FileHandle.standardError.write(contentsOf: Data((line + "\n").utf8))
+    try? FileHandle.standardError.write(contentsOf: Data((printable(line) + "\n").utf8))
   }
 
   /// Whether somebody watches standard error.
@@ -31,7 +34,7 @@ enum Console {
   static func json(_ value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    output(String(decoding: try encoder.encode(value), as: UTF8.self))
+    write(String(decoding: try encoder.encode(value), as: UTF8.self))
   }
 
   /// A logger that writes plain lines to standard error.

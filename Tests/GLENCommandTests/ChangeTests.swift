@@ -95,7 +95,7 @@ struct ChangeTests {
     let index = project.path("index")
     let corpus = """
       {"_id": "1", "text": "Bees fly.", "metadata": {"topic": "bees", "year": 2025, "draft": true}}
-      {"_id": "2", "text": "Rivers run."}
+      {"_id": "2", "title": "\\u001b]0;red\\u0007 rivers", "text": "Rivers run."}
 
       """
     try project.write(Data(corpus.utf8), to: "corpus/corpus.jsonl")
@@ -107,6 +107,11 @@ struct ChangeTests {
     try project.write(Data(more.utf8), to: "more.jsonl")
     let added = try CommandLineTool.run("add", index, "--corpus", project.path("more.jsonl"))
     #expect(added.status == 0, "\(added.error)")
+    // A title cannot command the terminal; JSON has it as it is.
+    let text = try CommandLineTool.run("search", index, "rivers").output
+    #expect(text.contains("␛]0;red␇ rivers") && !text.contains("\u{1B}"), "\(text)")
+    let json = try CommandLineTool.run("search", index, "rivers", "--json").output
+    #expect(json.contains("\\u001b]0;red\\u0007 rivers"), "\(json)")
     let all = try Self.hits(index)
     #expect(all.count == 3 && all.allSatisfy { $0.fusedScore == nil })
     let first: [String: MetadataValue] = ["topic": "bees", "year": 2025, "draft": true]

@@ -1,0 +1,12 @@
+import Testing
+
+@testable import GLENText
+
+@Suite struct MessagesTests {
+  @Test func controlCharactersAreShownAndNotObeyed() {
+    #expect(printable("a\u{1B}[31mb\u{7}\r") == "a␛[31mb␇␍")
+    #expect(printable("\u{7F}\u{9B}2J\u{0}") == "␡\u{FFFD}2J␀")
+    let plain = "é e\u{301} 日本\u{A0}\t🐝\n"
+    #expect(printable(plain).unicodeScalars.elementsEqual(plain.unicodeScalars))
+  }
+}
