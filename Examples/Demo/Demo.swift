@@ -50,7 +50,7 @@ struct Demo {
     let clock = ContinuousClock()
     let begin = clock.now
     let dataset = try RetrievalDataset(contentsOf: corpus)
-    print("\(corpus.lastPathComponent): \(dataset.documents.count) documents\n")
+    print("\(corpus.lastPathComponent): \(counted(dataset.documents.count, "document"))\n")
     var board = try Scoreboard(dataset)
     try board.addBM25()
 

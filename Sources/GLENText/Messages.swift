@@ -1,3 +1,10 @@
+/// A number with its noun, as messages say it: "1 document", "2 documents".
+///
+/// - Parameter plural: the noun's plural where it is not the noun with an s.
+package func counted(_ count: Int, _ noun: String, _ plural: String? = nil) -> String {
+  "\(count) \(count == 1 ? noun : plural ?? noun + "s")"
+}
+
 /// A text as a terminal may show it.
 ///
 /// Control characters, which could move its cursor, colour it or change its title, become visible

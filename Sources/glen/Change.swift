@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENText
 import GLENTraining
 
 /// What the commands that change an index print.
@@ -21,8 +22,8 @@ private struct ChangeReport: Encodable {
       try Console.json(report)
     } else {
       Console.output(
-        "\(index): \(report.documents) documents in \(report.segments) segments, commit "
-          + "\(report.generation)")
+        "\(index): \(counted(report.documents, "document")) in "
+          + "\(counted(report.segments, "segment")), commit \(report.generation)")
     }
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENText
 import GLENTraining
 
 extension DatasetFormat: ExpressibleByArgument {}
@@ -34,8 +35,8 @@ struct DatasetOptions: ParsableArguments {
         skipped += list.skippedLines
         if list.unknownRows > 0 {
           Console.error(
-            "warning: \(list.unknownRows) judgements of \(split) name documents or queries that the "
-              + "corpus does not have; they were left out")
+            "warning: left out \(counted(list.unknownRows, "judgement")) of \(split), of documents or "
+              + "queries that the corpus does not have")
         }
       }
     }
@@ -55,6 +56,6 @@ struct DatasetOptions: ParsableArguments {
   private static func report(_ skipped: [TrainingError]) {
     for line in skipped.prefix(5) { Console.error("warning: \(line)") }
     if skipped.count > 5 { Console.error("warning: ... and \(skipped.count - 5) more") }
-    if !skipped.isEmpty { Console.error("\(skipped.count) malformed lines were left out") }
+    if !skipped.isEmpty { Console.error("left out " + counted(skipped.count, "malformed line")) }
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENText
 import GLENTraining
 
 struct Evaluate: ParsableCommand {
@@ -238,7 +239,7 @@ struct Evaluate: ParsableCommand {
       return
     }
     let rows = extra.shuffled.map {
-      [("\($0.count) shuffles", $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
+      [(counted($0.count, "shuffle"), $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
     }
     Console.output(EvaluationReport.table(reports + (rows ?? [])))
     if let reliability = extra.reliability { Console.output(Self.text(of: reliability)) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import GLENText
 import GLENTraining
 
 struct GenerateQueries: ParsableCommand {
@@ -55,6 +56,6 @@ struct GenerateQueries: ParsableCommand {
       Console.status("\(done) of \(documents.count) documents")
     }
     Console.status("")
-    Console.error("\(documents.count * perDocument) queries are in \(out)")
+    Console.error("wrote \(counted(documents.count * perDocument, "query", "queries")) to \(out)")
   }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENText
 import GLENTraining
 
 struct Index: ParsableCommand {
@@ -30,20 +31,19 @@ struct Index: ParsableCommand {
     let documents = try data.documents()
     let folder = try ModelFolder(
       opening: URL(fileURLWithPath: model), on: device.backend(), warn: Console.error)
-    let clock = ContinuousClock()
     let destination = URL(fileURLWithPath: out)
     try IndexFolder.checkDestination(destination)
+    let clock = ContinuousClock()
     let begin = clock.now
     var indexer = Indexer(model: folder, weightFormat: weights)
     indexer.keepsKeywords = keywords
     let retriever = try index(documents, indexer)
     try retriever.save(to: destination)
     let seconds = (clock.now - begin) / .seconds(1)
+    let identifiers = IdentifierTrie(retriever.snapshot.tables).count(of: [])
     Console.error(
-      """
-      \(documents.count) documents, \(IdentifierTrie(retriever.snapshot.tables).count(of: [])) identifiers, \
-      \(String(format: "%.1f", seconds)) s; the index is in \(out)
-      """)
+      counted(documents.count, "document") + ", " + counted(identifiers, "identifier")
+        + String(format: ", %.1f s", seconds) + "; the index is in \(out)")
   }
 
   private func index(_ documents: [Document], _ indexer: Indexer) throws -> Retriever {

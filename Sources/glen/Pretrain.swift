@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENModel
+import GLENText
 import GLENTraining
 
 struct Pretrain: ParsableCommand {
@@ -61,7 +62,8 @@ struct Pretrain: ParsableCommand {
       contentsOf: text.map { URL(fileURLWithPath: $0) },
       excludingSources: Set(resolved.excludedSources))
     if text.unansweredQuestionCount > 0 {
-      Console.error("\(text.unansweredQuestionCount) questions without a passage are left out")
+      Console.error(
+        "left out \(counted(text.unansweredQuestionCount, "question")) without a passage")
     }
     _ = try session.run(text, to: URL(fileURLWithPath: out))
     Console.error("the model is in \(out)")

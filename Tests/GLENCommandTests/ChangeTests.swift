@@ -63,7 +63,7 @@ struct ChangeTests {
     #expect(try Self.ids(index) == before)
     // Nothing more to do, in words.
     let again = try CommandLineTool.run("compact", index)
-    #expect(again.output == "\(index): 29 documents in 1 segments, commit 5\n")
+    #expect(again.output == "\(index): 29 documents in 1 segment, commit 5\n")
     #expect(try CommandLineTool.run("verify", index).status == 0)
     let inspected = try CommandLineTool.run("inspect", index, "--json")
     #expect(inspected.output.contains("\"documents\":29") && inspected.output.contains("\"drift\""))

@@ -55,7 +55,7 @@ public struct PretrainingSession {
       text, tokenizer: tokenizer, recipe: recipe, sentinels: sentinels)
     logger.info(
       """
-      \(corpus.passages.count) passages, \(corpus.questions.count) questions, \
+      \(counted(corpus.passages.count, "passage")), \(counted(corpus.questions.count, "question")), \
       \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
       """)
     if initialURL == nil {
@@ -122,7 +122,8 @@ public struct PretrainingSession {
       TextCleaning.clean(text.passages[$0].fullText)
     }
     logger.info(
-      "training a vocabulary of \(recipe.vocabularySize) pieces on \(sample.count) passages")
+      "training a vocabulary of \(recipe.vocabularySize) pieces on \(counted(sample.count, "passage"))"
+    )
     return try SentencePieceTokenizer.train(
       sentences: sample, vocabularySize: recipe.vocabularySize, to: own, lowercased: true)
   }

@@ -84,7 +84,7 @@ public struct TrainingSession {
       maskedTokens: IdentifierSettings.maskedTokens(
         pieceCount: tokenizer.pieceCount, vocabularySize: size),
       feedsTokens: recipe.feedsTokens)
-    logger.info("tokenising \(dataset.documents.count) documents")
+    logger.info("tokenising \(counted(dataset.documents.count, "document"))")
     let cache = cacheFolder.map { TokenCache(folder: $0, vocabulary: tokenizer.modelData) }
     let corpus = try TrainingCorpus(
       dataset, tokenizer: tokenizer, recipe: recipe,
@@ -96,7 +96,8 @@ public struct TrainingSession {
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
     logger.info(
       """
-      \(corpus.documents.count) documents, \(corpus.questions.count) training questions, \
+      \(counted(corpus.documents.count, "document")), \
+      \(counted(corpus.questions.count, "training question")), \
       \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
       """)
 
@@ -209,7 +210,10 @@ public struct TrainingSession {
         contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit)
       for line in skipped.prefix(5) { logger.warning("\(line)") }
       logger.info(
-        "\(pairs.count) generated queries, \(skipped.count) malformed lines in \(url.path)")
+        """
+        \(counted(pairs.count, "generated query", "generated queries")), \
+        \(counted(skipped.count, "malformed line")) in \(url.path)
+        """)
       return pairs
     }
   }
