@@ -11,11 +11,12 @@ extension BlockScan {
       let steps = steps(values)
       withDeficitTable(deficits) { deficitTable in
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: blockSize) { found in
-          for place in Swift.stride(from: order.startIndex + first, to: order.endIndex, by: stride) {
-            guard let rows = rows(of: order[place], reaching: ranking.threshold) else { return }
+          for block in Swift.stride(from: order.startIndex + first, to: order.endIndex, by: stride)
+          {
+            guard let rows = rows(of: order[block], reaching: ranking.threshold) else { return }
             let count = glen_scan_deficits(
               deficitTable, rows.lowerBound, rows.upperBound,
-              Int(deficits.limit(ranking.threshold)), found.baseAddress!)
+              Int(deficits.limit(ranking.threshold)), found.baseAddress)
             for number in 0..<count {
               let row = rows.lowerBound + Int(found[number])
               let score = steps.score(row)
@@ -37,7 +38,8 @@ extension BlockScan {
       let steps = (0..<table.identifierLength).map { step in
         glen_deficit_step(
           codes: table.column(step, as: Code.self).baseAddress,
-          deficits: values.baseAddress! + Int(table.levelOffsets[step]),
+          deficits: UnsafeBufferPointer(rebasing: values[Int(table.levelOffsets[step])...])
+            .baseAddress,
           last: UInt32(table.levelTokens(step).count - 1))
       }
       steps.withUnsafeBufferPointer { steps in

@@ -26,10 +26,11 @@ struct LevelScores {
           for step in 0..<table.identifierLength {
             let codes = Int(table.levelOffsets[step])..<Int(table.levelOffsets[step + 1])
             let normalizer = scores.logNormalizers[step]
+            let row = UnsafeBufferPointer(rebasing: logits[(step * scores.vocabularySize)...])
             glen_log_probabilities(
-              codes.count, logits.baseAddress! + step * scores.vocabularySize,
-              tokens.baseAddress! + codes.lowerBound, normalizer,
-              values.baseAddress! + codes.lowerBound)
+              codes.count, row.baseAddress,
+              UnsafeBufferPointer(rebasing: tokens[codes]).baseAddress,
+              normalizer, UnsafeMutableBufferPointer(rebasing: values[codes]).baseAddress)
             largest[step] = Maximum.value(of: UnsafeBufferPointer(rebasing: values[codes]))
           }
         }
