@@ -32,10 +32,30 @@ enum Parallel {
   static func detached<Value: Sendable>(
     _ body: @escaping @Sendable () throws -> Value
   ) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-      DispatchQueue.global(qos: .userInitiated).async {
-        continuation.resume(with: Result { try body() })
+    try await handedOver { answer in
+      DispatchQueue.global(qos: .userInitiated).async { answer(Result { try body() }) }
+    }
+  }
+
+  /// What `begin`, or a thread that it starts, answers with, once.
+  ///
+  /// The answer passes through a lock and not through the continuation: of the two only a lock's order
+  /// between threads is known to the thread sanitizer.
+  static func handedOver<Value: Sendable>(
+    _ begin: (_ answer: @escaping @Sendable (Result<Value, any Error>) -> Void) -> Void
+  ) async throws -> Value {
+    let slot = Slot<Value>()
+    await withCheckedContinuation { continuation in
+      begin { result in
+        slot.result.withLock { $0 = result }
+        continuation.resume()
       }
     }
+    guard let result = slot.result.withLock({ $0 }) else { throw CancellationError() }
+    return try result.get()
+  }
+
+  private final class Slot<Value: Sendable>: Sendable {
+    let result = Mutex<Result<Value, any Error>?>(nil)
   }
 }

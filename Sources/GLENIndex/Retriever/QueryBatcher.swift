@@ -78,14 +78,13 @@ final class QueryBatcher: Sendable {
     }
     defer { timer?.cancel() }
     return try await withTaskCancellationHandler {
-      try await withCheckedThrowingContinuation {
-        (continuation: CheckedContinuation<_, any Error>) in
+      try await Parallel.handedOver { answer in
         let request = Request(
           questions: questions,
           answer: { scores in
             let result = Result { try body(scores) }
-            return { continuation.resume(with: result) }
-          }, fail: { continuation.resume(throwing: $0) })
+            return { answer(result) }
+          }, fail: { answer(.failure($0)) })
         let action = state.withLock { state in
           state.requests[id] = request
           return state.queue.enqueue(id, count: questions.count, at: .now)
