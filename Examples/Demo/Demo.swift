@@ -103,7 +103,7 @@ private final class ProgressLines {
   private var last = ContinuousClock.now - .seconds(60)
 
   func show(_ progress: TrainingProgress) {
-    guard progress.step == progress.steps || ContinuousClock.now - last > .seconds(15) else {
+    guard progress.ending != nil || ContinuousClock.now - last > .seconds(15) else {
       return
     }
     last = ContinuousClock.now

@@ -76,7 +76,7 @@ final class ProgressDisplay {
   private var lastLine = ContinuousClock.now - .seconds(60)
 
   func show(_ progress: TrainingProgress) {
-    let isLast = progress.step == progress.steps
+    let isLast = progress.ending != nil
     let isDue = ContinuousClock.now - lastLine > .seconds(Console.isTerminal ? 0.2 : 10)
     guard isLast || isDue || progress.validation != nil else { return }
     lastLine = ContinuousClock.now
@@ -88,13 +88,16 @@ final class ProgressDisplay {
       + String(format: "  %.1f steps/s", progress.stepsPerSecond)
       + "  \(Self.time(progress.secondsLeft)) left"
     if let validation = progress.validation {
-      line += String(format: "  dev MRR@10 %.1f", validation * 100)
+      line += "  dev \(progress.measure.rawValue)" + String(format: " %.1f", validation * 100)
     }
     if Console.isTerminal && !isLast && progress.validation == nil {
       Console.status(line)
     } else {
       Console.status("")
       Console.error(line)
+    }
+    if let reason = progress.earlyEnding {
+      Console.error("\(progress.phase): ended after \(progress.step) updates: \(reason)")
     }
     if progress.hasKeptStart {
       Console.error(

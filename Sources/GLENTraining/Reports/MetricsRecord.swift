@@ -8,6 +8,10 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
   public var time: Double
   /// The numbers by name; a slash separates a group from its members.
   public var values: [String: Double]
+  /// Which of them the best validation is chosen by, if this update was followed by one.
+  public var bestBy: String?
+  /// Why the phase ended before its last update, if it did so here.
+  public var ending: String?
 
   /// What there is to keep of a progress report; numbers that are not finite are left out.
   init(_ progress: TrainingProgress, time: Double) {
@@ -23,10 +27,14 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
       let group = part.name == "loss" || part.name == "temperature" ? "" : "loss/"
       values[group + part.name] = Double(part.value)
     }
-    if let validation = progress.validation { values["validation/MRR@10"] = validation }
     for measurement in progress.measurements {
       values[measurement.name] = Double(measurement.value)
     }
+    if let validation = progress.validation {
+      bestBy = progress.measure.metricName
+      values[progress.measure.metricName] = validation
+    }
+    ending = progress.earlyEnding
     self.values = values.filter { $0.value.isFinite }
   }
 }

@@ -54,11 +54,15 @@ public struct RunReport {
       ("time", HTML.duration(last.time - first.time)),
     ]
     if let loss = last.values["loss"] { cards.append(("last loss", HTML.number(loss))) }
-    let validation = "validation/MRR@10"
-    let best = records.filter { $0.values[validation] != nil }
-      .max { ($0.values[validation] ?? 0) < ($1.values[validation] ?? 0) }
+    let validation = records.lazy.compactMap(\.bestBy).first ?? "validation/MRR@10"
+    // The first of equals, as training has it.
+    let best = records.reduce(nil as MetricsRecord?) { best, record in
+      guard let value = record.values[validation] else { return best }
+      return value > best?.values[validation] ?? -.infinity ? record : best
+    }
     if let best, let value = best.values[validation] {
-      cards.append(("best MRR@10, at \(best.step)", String(format: "%.1f", value * 100)))
+      let name = "best \(Self.title(validation)), at \(best.step)"
+      cards.append((name, String(format: "%.1f", value * 100)))
     }
     if let share = records.last(where: { $0.values["identifiers/unique_share"] != nil })?
       .values["identifiers/unique_share"]
@@ -68,9 +72,10 @@ public struct RunReport {
     let figures = cards.map {
       "<div><b>\(HTML.escaped($0.1))</b><span>\(HTML.escaped($0.0))</span></div>"
     }
+    let ending = last.ending.map { "<p>Ended early: \(HTML.escaped($0)).</p>" } ?? ""
     return """
       <h2>\(HTML.escaped(title))</h2>
-      <div class=cards>\(figures.joined())</div>
+      <div class=cards>\(figures.joined())</div>\(ending)
       <div class=charts>\(charts(records).joined())</div>
       \(validationTable(records))
       """
@@ -104,7 +109,7 @@ public struct RunReport {
   }
 
   private func validationTable(_ records: [MetricsRecord]) -> String {
-    let validated = records.filter { $0.values["validation/MRR@10"] != nil }
+    let validated = records.filter { $0.values.keys.contains { $0.hasPrefix("validation/") } }
     guard !validated.isEmpty else { return "" }
     let names = Set(validated.flatMap(\.values.keys)).sorted().filter {
       $0 == "loss" || $0.hasPrefix("validation/") || $0.hasPrefix("identifiers/")

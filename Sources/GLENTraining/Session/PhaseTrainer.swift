@@ -35,7 +35,8 @@ public struct PhaseTrainer {
 
   /// Trains to the last step of the objective's schedule.
   ///
-  /// With validation, the model ends as it was at its best value. A checkpoint is written once the
+  /// With validation, the model ends as it was at its best value, and the phase before its last step
+  /// if the objective's patience is exhausted. A checkpoint is written once the
   /// losses and gradients of its model are known to be sound: one that has diverged never replaces
   /// one that had not.
   ///
@@ -51,7 +52,7 @@ public struct PhaseTrainer {
     let clock = ContinuousClock()
     var recent = [Moment(clock.now, objective)]
     let firstStep = step
-    while step < o.steps {
+    while step < o.steps, !isExhausted(o) {
       let stops = shouldStop()
       let isDue = o.checkpointInterval > 0 && step > firstStep && step % o.checkpointInterval == 0
       let memory = stops || isDue ? objective.memory : nil
@@ -77,9 +78,14 @@ public struct PhaseTrainer {
         step % o.validationInterval == 0 || step == o.steps
       {
         let value = try validate(model)
-        progress.validation = value
+        (progress.validation, progress.measure) = (value, o.bestBy)
         if value > best?.value ?? -.infinity { best = (value, step, model) }
         progress.bestStep = best?.step
+      }
+      if step == o.steps {
+        progress.ending = .allUpdates
+      } else if isExhausted(o) {
+        progress.ending = .noImprovement(validations: o.patience)
       }
       recent.append(Moment(clock.now, objective))
       if recent.count > 50 { recent.removeFirst() }
@@ -91,6 +97,15 @@ public struct PhaseTrainer {
       report(progress)
     }
     if let best { model = best.model }
+  }
+
+  /// Whether as many validations as the patience allows have come after the best one.
+  ///
+  /// They follow from the step and the best one's, which a checkpoint has, so that a phase that has
+  /// ended early has also ended when it is resumed.
+  private func isExhausted(_ o: Recipe.Optimization) -> Bool {
+    guard o.patience > 0, o.validationInterval > 0, let best else { return false }
+    return step / o.validationInterval - best.step / o.validationInterval >= o.patience
   }
 
   /// What rates are computed from.

@@ -38,6 +38,21 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var checkpointInterval = 500
     /// Updates between validations, the best of which is kept; 0 keeps the last.
     public var validationInterval = 0
+    /// What makes one validation better than another.
+    public var bestBy = ValidationMeasure.meanReciprocalRank
+    /// The validations in turn without a better one after which the phase ends; 0 never ends it.
+    public var patience = 0
+  }
+
+  /// What a validation's worth is measured by.
+  public enum ValidationMeasure: String, Sendable, Codable {
+    /// The mean reciprocal rank within ten, which moves with Recall@1 in smaller steps.
+    case meanReciprocalRank = "MRR@10"
+    /// The share of queries whose first document is a positive one: the paper's choice.
+    case recall = "R@1"
+
+    /// What reports call its values.
+    var metricName: String { "validation/" + rawValue }
   }
 
   /// Phase 1: keyword-based identifier assignment.
@@ -140,12 +155,12 @@ public struct Recipe: Sendable, Codable, Equatable {
     keywords: Keywords(
       optimization: Optimization(
         steps: 3_000_000, batchSize: 32, accumulation: 8, learningRate: 2e-4,
-        decoderLearningRate: 1e-4, clippingNorm: 0, validationInterval: 5000),
+        decoderLearningRate: 1e-4, clippingNorm: 0, validationInterval: 5000, bestBy: .recall),
       contrast: Contrast(weight: 0.15)),
     refinement: Refinement(
       optimization: Optimization(
         steps: 30_000, batchSize: 128, learningRate: 5e-5, decoderLearningRate: 5e-5,
-        clippingNorm: 0, validationInterval: 100),
+        clippingNorm: 0, validationInterval: 100, bestBy: .recall),
       queryChunkSize: 128, documentChunkSize: 64),
     queries: Optimization(
       steps: 4000, batchSize: 32, accumulation: 8, learningRate: 1e-4, decoderLearningRate: 1e-4))
@@ -226,7 +241,11 @@ extension Recipe {
         o.warmupSteps >= 0 && o.weightDecay >= 0 && o.clippingNorm >= 0
           && o.largestLoss >= 0 && o.largestGradientNorm >= 0
           && (0..<1).contains(o.dropout ?? 0) && o.checkpointInterval >= 0
-          && o.validationInterval >= 0, "\(name): a value is below 0, or the dropout not below 1")
+          && o.validationInterval >= 0 && o.patience >= 0,
+        "\(name): a value is below 0, or the dropout not below 1")
+      try require(
+        o.patience == 0 || o.validationInterval > 0,
+        "\(name): patience counts validations; set validationInterval above 0")
     }
     let k = keywords
     let weights = [

@@ -20,14 +20,36 @@ public struct TrainingProgress: Sendable {
   public var measurements: [LossPart] = []
   /// The latest validation's value, if this update was followed by one.
   public var validation: Double?
+  /// What that value is, and the best one is chosen by.
+  public var measure = Recipe.ValidationMeasure.meanReciprocalRank
   /// After how many updates validation was best, if this one was followed by a validation; 0 if it
   /// was before the first.
   public var bestStep: Int?
 
+  /// Why the phase has ended, if this was its last update.
+  public var ending: Ending?
+
+  /// Why a phase has ended.
+  public enum Ending: Sendable, Equatable {
+    /// All its updates were made.
+    case allUpdates
+    /// So many validations in turn were no better than the best one: the recipe's patience.
+    case noImprovement(validations: Int)
+  }
+
+  /// What to say of a phase that has ended before its last update.
+  public var earlyEnding: String? {
+    guard case .noImprovement(let validations) = ending else { return nil }
+    return "\(measure.rawValue) was best after \(bestStep ?? 0) updates and not better in "
+      + "\(validations) validation\(validations == 1 ? "" : "s") since"
+  }
+
   /// Whether the phase has ended without an update that did better than none: its model is the one
   /// that it began with.
-  public var hasKeptStart: Bool { step == steps && bestStep == 0 }
+  public var hasKeptStart: Bool { ending != nil && bestStep == 0 }
 
-  /// The seconds that the phase still needs at this rate.
-  public var secondsLeft: Double { Double(steps - step) / max(stepsPerSecond, 1e-9) }
+  /// The seconds that the phase still needs at this rate, if it goes on to its last update.
+  public var secondsLeft: Double {
+    ending == nil ? Double(steps - step) / max(stepsPerSecond, 1e-9) : 0
+  }
 }

@@ -124,8 +124,10 @@ public struct TrainingSession {
       trainer.shouldStop = shouldStop
       var measurements: [LossPart] = []
       if let validator, phase != .queries {
+        let optimization =
+          phase == .keywords ? recipe.keywords.optimization : recipe.refinement.optimization
         trainer.validate = {
-          let (value, parts) = try validator.measure($0)
+          let (value, parts) = try validator.measure($0, by: optimization.bestBy)
           measurements = parts
           return value
         }

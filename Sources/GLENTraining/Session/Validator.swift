@@ -37,9 +37,11 @@ struct Validator {
     }
   }
 
-  /// The mean reciprocal rank within ten of exact search, which moves with Recall@1 in smaller
-  /// steps; beside it recall, and how well the identifiers tell documents apart.
-  func measure(_ model: T5Model) throws -> (value: Double, parts: [LossPart]) {
+  /// The measure's value of exact search; beside it the other measures, and how well the
+  /// identifiers tell documents apart.
+  func measure(
+    _ model: T5Model, by measure: Recipe.ValidationMeasure
+  ) throws -> (value: Double, parts: [LossPart]) {
     let generator = try IdentifierGenerator(model: model, settings: settings)
     let (tokens, weights) = try generator.identifiers(of: documents)
     let (table, order) = try IdentifierTable.sorting(
@@ -59,13 +61,15 @@ struct Validator {
         if place == 0 { first += 1 }
       }
     }
-    let count = Float(queries.count)
-    let recalls = [
-      LossPart(name: "validation/R@1", value: Float(first) / count),
-      LossPart(name: "validation/R@10", value: Float(firstTen) / count),
+    let count = Double(queries.count)
+    let (meanReciprocalRank, recall) = (sum / count, Double(first) / count)
+    let parts = [
+      LossPart(name: "validation/MRR@10", value: Float(meanReciprocalRank)),
+      LossPart(name: "validation/R@1", value: Float(recall)),
+      LossPart(name: "validation/R@10", value: Float(Double(firstTen) / count)),
     ]
-    let n = settings.identifierLength
-    return (sum / Double(queries.count), recalls + Self.statistics(of: tokens, length: n))
+    let statistics = Self.statistics(of: tokens, length: settings.identifierLength)
+    return (measure == .recall ? recall : meanReciprocalRank, parts + statistics)
   }
 
   /// How well identifiers tell documents apart.

@@ -42,6 +42,30 @@ import Testing
     #expect(try Self.lines(folder).count == 2)
   }
 
+  @Test func anEarlyEndingIsKept() throws {
+    let folder = try TemporaryFolder([:])
+    let log = RunLog(folder: folder.url)
+    for (step, validation) in [(1, 0.25), (2, 0.5), (3, 0.5), (4, 0.5)] {
+      var progress = Self.progress("refine", step, validation: validation)
+      progress.measure = .recall
+      progress.measurements = [LossPart(name: "validation/MRR@10", value: Float(step))]
+      progress.bestStep = 2
+      if step == 4 { progress.ending = .noImprovement(validations: 2) }
+      log.record(progress)
+    }
+    let records = try RunLog.records(in: folder.url)
+    #expect(records.map { $0.values["validation/R@1"] } == [0.25, 0.5, 0.5, 0.5])
+    #expect(records.allSatisfy { $0.bestBy == "validation/R@1" })
+    #expect(records.map { $0.ending != nil } == [false, false, false, true])
+    let page = try RunReport(folder: folder.url).html()
+    for part in [
+      "<b>50.0</b><span>best R@1, at 2", "<b>4 of 10</b>", "4 validations",
+      "<p>Ended early: R@1 was best after 2 updates and not better in 2 validations since.</p>",
+    ] {
+      #expect(page.contains(part), "\(part)")
+    }
+  }
+
   @Test func aResumedRunCutsWhatItWritesAnew() throws {
     let folder = try TemporaryFolder([:])
     let first = RunLog(folder: folder.url)

@@ -80,6 +80,50 @@ import Testing
     #expect(isSame)
   }
 
+  /// The best validation comes after the third update, so that a patience of two ends the phase
+  /// after the fifth, wherever it is stopped, and even where it is resumed from its own end.
+  @Test(arguments: [[1], [3], [4], [1, 3, 4], [5]])
+  func aPhaseThatEndsEarlyEndsThereWhenResumed(stops: [Int]) throws {
+    var recipe = Self.recipe(validates: false)
+    recipe.keywords.optimization.validationInterval = 1
+    var steps: [Double: Int] = [:]
+    func train(_ patience: Int, _ stops: [Int]) throws -> (bits: [String: [UInt32]], last: Int) {
+      recipe.keywords.optimization.patience = patience
+      let folder = try TemporaryFolder()
+      let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+      for stop in stops + [Int.max] {
+        var trainer = Self.trainer(at: url, validates: false)
+        trainer.validate = { model in
+          let value = try Self.value(of: model)
+          if patience == 0 { steps[value] = steps.count }
+          return -abs(Double(steps[value] ?? 99) - 3)
+        }
+        var objective = try ToyCorpus.keywords(recipe)
+        var model = try ToyCorpus.model(seed: stop == stops.first ?? .max ? 1 : 99)
+        if stop != stops.first ?? .max {
+          #expect(try trainer.resume(&model, &objective, from: url))
+        }
+        var last = trainer.step
+        trainer.report = { last = $0.step }
+        trainer.shouldStop = { last >= stop }
+        if stop < 5 {
+          #expect(throws: CancellationError.self) { try trainer.train(&model, &objective) }
+        } else {
+          try trainer.train(&model, &objective)
+          try trainer.saveCheckpoint(model, objective, memory: objective.memory)
+        }
+        if stop == .max { return (try bits(of: model), last) }
+      }
+      return ([:], 0)
+    }
+    let whole = try train(0, [])
+    #expect(whole.last == 8)
+    let parts = try train(2, stops)
+    #expect(parts.last == 5)
+    let isSame = whole.bits == parts.bits
+    #expect(isSame)
+  }
+
   @Test func theIntervalWritesCheckpointsThatResume() throws {
     var recipe = Self.recipe(validates: false)
     recipe.refinement.optimization.checkpointInterval = 3

@@ -218,6 +218,42 @@ import Testing
     #expect(Set(seen).count == 5)
   }
 
+  /// Validations before the first update, and after each second one.
+  @Test(
+    arguments: [
+      (0, 8, 2), (1, 4, 2), (2, 8, 2), (3, 8, 2), (9, 8, 2),
+    ] as [(Int, Int, Int)])
+  func patienceEndsAPhase(patience: Int, last: Int, best: Int) throws {
+    var objective = Given {
+      ($0.steps, $0.validationInterval, $0.patience) = (8, 2, patience)
+    }
+    var model = try ToyCorpus.model()
+    var trainer = PhaseTrainer(key: RandomKey(seed: 1))
+    var seen: [[String: [UInt32]]] = []
+    let values = patience == 2 ? [0.1, 0.5, 0.4, 0.6, 0.6] : [0.1, 0.5, 0.5, 0.4, 0.3]
+    trainer.validate = { model in
+      seen.append(try bits(of: model))
+      return values[seen.count - 1]
+    }
+    var reports: [TrainingProgress] = []
+    trainer.report = { reports.append($0) }
+    try trainer.train(&model, &objective)
+    #expect(trainer.step == last)
+    let endings = reports.map(\.ending)
+    #expect(endings.dropLast().allSatisfy { $0 == nil })
+    // At the very last update, all are made.
+    #expect(
+      endings.last == (last == 8 ? .allUpdates : .noImprovement(validations: patience)))
+    #expect(reports.last?.secondsLeft == 0)
+    let expected = "MRR@10 was best after 2 updates and not better in 1 validation since"
+    #expect(reports.last?.earlyEnding == (last == 8 ? nil : expected))
+    let isBest = try bits(of: model) == seen[patience == 2 ? 3 : best / 2]
+    #expect(isBest)
+    // Once ended, it stays ended.
+    try trainer.train(&model, &objective)
+    #expect(trainer.step == last && reports.count == last)
+  }
+
   @Test func aPhaseThatOnlyHarmsChangesNothing() throws {
     var objective = Given {
       ($0.steps, $0.validationInterval) = (4, 2)

@@ -80,6 +80,7 @@ struct RecipeTests {
     ("{\"keywords\": {\"optimization\": {\"dropout\": [0.1]}}}", "dropout"),
     ("{\"keywords\": {\"optimization\": {\"dropout\": {}}}}", "keywords.optimization.dropout"),
     ("{\"keywords\": {\"optimization\": {\"schedule\": \"cosine\"}}}", "schedule"),
+    ("{\"keywords\": {\"optimization\": {\"bestBy\": \"AP\"}}}", "bestBy"),
   ])
   func namesAKeyOfAnotherType(json: String, key: String) throws {
     let reason = try Self.refusal(json)
@@ -129,6 +130,7 @@ struct RecipeTests {
     "\"learningRate\": 0", "\"learningRate\": 1", "\"decoderLearningRate\": -0.1",
     "\"warmupSteps\": -1", "\"weightDecay\": -0.1", "\"clippingNorm\": -1", "\"dropout\": 1",
     "\"dropout\": -0.1", "\"checkpointInterval\": -1", "\"validationInterval\": -1",
+    "\"patience\": -1", "\"patience\": 1, \"validationInterval\": 0",
   ])
   func rejectsOptimizationsOutOfRange(pair: String) throws {
     for phase in ["keywords", "refinement"] {
@@ -148,12 +150,14 @@ struct RecipeTests {
     try recipe.set("identifierLength=7")
     try recipe.set("refinement.optimization.schedule=constant")
     try recipe.set("refinement.anneals=false")
+    try recipe.set("refinement.optimization.bestBy=R@1")
     try recipe.set("queries.dropout=null")
     var expected = Recipe.small
     expected.keywords.optimization.steps = 4000
     expected.identifierLength = 7
     expected.refinement.optimization.schedule = .constant
     expected.refinement.anneals = false
+    expected.refinement.optimization.bestBy = .recall
     expected.queries.dropout = nil
     #expect(recipe == expected)
   }

@@ -158,6 +158,41 @@ import Testing
     #expect(try Self.names(in: killed.url) == Self.files)
   }
 
+  /// A run whose phases end early, ended between them: the first phase stays ended.
+  @Test func aPhaseThatEndedEarlyIsNotGoneOnWith() throws {
+    struct Killed: Error {}
+    let (whole, killed) = (try TemporaryFolder(), try TemporaryFolder())
+    var endings: [TrainingProgress] = []
+    func session(_ edit: (inout TrainingSession) -> Void) -> TrainingSession {
+      Self.session {
+        for path in [\Recipe.keywords.optimization, \.refinement.optimization] {
+          // Rates so low that no identifier changes, and no validation is better than the first.
+          ($0.recipe[keyPath: path].learningRate, $0.recipe[keyPath: path].decoderLearningRate) =
+            (1e-12, 1e-12)
+          $0.recipe[keyPath: path].patience = 2
+          $0.recipe[keyPath: path].bestBy = .recall
+        }
+        $0.report = { if $0.ending != nil { endings.append($0) } }
+        edit(&$0)
+      }
+    }
+    _ = try session { _ in }.run(dataset, to: whole.url)
+    #expect(endings.map(\.phase) == ["keywords", "refine"])
+    for ending in endings {
+      #expect(ending.step == 6 && ending.steps == 8 && ending.hasKeptStart)
+      #expect(ending.ending == .noImprovement(validations: 2))
+      let recall = ending.measurements.first { $0.name == "validation/R@1" }?.value
+      #expect(ending.validation.map(Float.init) == recall)
+    }
+    #expect(throws: Killed.self) {
+      try session { $0.phaseEnded = { _, _ in throw Killed() } }.run(dataset, to: killed.url)
+    }
+    endings = []
+    _ = try session { $0.resumes = true }.run(dataset, to: killed.url)
+    #expect(endings.map(\.phase) == ["refine"])
+    #expect(try Self.weights(killed.url) == Self.weights(whole.url))
+  }
+
   /// The phases may be two runs, and an interrupted second one may be resumed as its own.
   @Test func refinementAloneGoesOnFromAFolder() throws {
     let output = try TemporaryFolder()
