@@ -16,6 +16,18 @@ struct AtomicFileTests {
     #expect(try folder.get().names == ["file"])
   }
 
+  @Test func piecesOfAllSizesFollowOneAnother() throws {
+    let url = try folder.get().file("file")
+    // Around the eight megabytes that are written at once.
+    let pieces = [3, 0, 5_000_001, (8 << 20) - 5_000_004, 1, 17 << 20, 7].enumerated().map {
+      Data(repeating: UInt8($0.offset + 1), count: $0.element)
+    }
+    try AtomicFile.write(to: url) { append in
+      for piece in pieces { try piece.withUnsafeBytes(append) }
+    }
+    #expect(try Data(contentsOf: url) == pieces.reduce(Data(), +))
+  }
+
   @Test func aBodyThatThrowsLeavesTheOldFile() throws {
     struct Stop: Error {}
     let url = try folder.get().file("file")

@@ -30,7 +30,9 @@ public enum AtomicFile {
     let (temporary, descriptor) = try makeTemporary(beside: url.path)
     var isOpen = true
     do {
-      try body { try append($0, to: descriptor, path: url.path) }
+      var blocks = FileBlocks(descriptor: descriptor, path: url.path)
+      try body { try blocks.append($0) }
+      try blocks.finish()
       guard fsync(descriptor) == 0 else { throw failure(url.path, "could not be flushed") }
       isOpen = false
       guard close(descriptor) == 0 else { throw failure(url.path, "could not be closed") }
@@ -119,23 +121,53 @@ public enum AtomicFile {
     let descriptor = open(path, O_WRONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(path, "cannot be written") }
     defer { close(descriptor) }
-    try body { try append($0, to: descriptor, path: path) }
+    let blocks = FileBlocks(descriptor: descriptor, path: path)
+    try body { try blocks.write($0) }
   }
 
-  private static func append(
-    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32, path: String
-  ) throws {
+  fileprivate static func failure(_ path: String, _ what: String) -> TensorError {
+    .file(path: path, reason: "\(what): \(String(cString: strerror(errno)))")
+  }
+}
+
+/// What is written to a file, in whole blocks from its beginning on.
+///
+/// Linux keeps what comes in one call, at a multiple of its size, in pages as large: such weights are
+/// mapped in two megabytes at a time.
+private struct FileBlocks {
+  let descriptor: Int32
+  let path: String
+  private var block: [UInt8] = []
+  private static let byteCount = 8 << 20
+
+  init(descriptor: Int32, path: String) { (self.descriptor, self.path) = (descriptor, path) }
+
+  /// Adds bytes, and writes the blocks that they fill.
+  mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+      let part = rest.prefix(Self.byteCount - block.count)
+      block += part
+      rest = rest.dropFirst(part.count)
+      if block.count == Self.byteCount { try finish() }
+    }
+  }
+
+  /// Writes what fills no block.
+  mutating func finish() throws {
+    try block.withUnsafeBytes { try write($0) }
+    block.removeAll(keepingCapacity: true)
+  }
+
+  /// Writes bytes at once.
+  func write(_ bytes: UnsafeRawBufferPointer) throws {
     var rest = bytes
     while let start = rest.baseAddress, !rest.isEmpty {
       let written = writeBytes(descriptor, start, rest.count)
       if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw failure(path, "could not be written") }
+      guard written > 0 else { throw AtomicFile.failure(path, "could not be written") }
       rest = UnsafeRawBufferPointer(rebasing: rest[written...])
     }
-  }
-
-  private static func failure(_ path: String, _ what: String) -> TensorError {
-    .file(path: path, reason: "\(what): \(String(cString: strerror(errno)))")
   }
 }
 

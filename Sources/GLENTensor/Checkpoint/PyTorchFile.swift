@@ -22,7 +22,7 @@ public struct PyTorchFile: CheckpointFile {
   ///   says something false, or has anything in it that a state dictionary does not need.
   public init(contentsOf url: URL) throws(TensorError) {
     path = url.path
-    file = try MappedFile(url)
+    file = try MappedFile(url, isReadWhole: true)
     let bytes = UnsafeRawBufferPointer(file.bytes)
     do {
       entries = try withExtendedLifetime(file) { () throws(Unpickler.Problem) in

@@ -26,7 +26,7 @@ public struct SafetensorsFile: CheckpointFile {
   ///   or says something false.
   public init(contentsOf url: URL) throws(TensorError) {
     path = url.path
-    file = try MappedFile(url)
+    file = try MappedFile(url, isReadWhole: true)
     let bytes = UnsafeRawBufferPointer(file.bytes)
     guard bytes.count >= 8 else {
       throw .checkpoint(
