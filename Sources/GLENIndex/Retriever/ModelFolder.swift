@@ -47,18 +47,21 @@ public struct ModelFolder: Sendable {
   ) throws {
     self.url = url
     settings = try IdentifierSettings(folder: url)
-    let model = try T5Model(folder: url, on: backend, warn: warn)
+    let configuration = try T5Configuration(folder: url)
+    let weights = try WeightFiles(folder: url).open()
+    let model = try T5Model(configuration, weights: weights, of: url, on: backend, warn: warn)
     let vocabulary = url.appendingPathComponent("spiece.model")
     let rows = model.configuration.vocabularySize
-    let plain = try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: 0)
-    guard plain.vocabularySize <= rows else {
+    let t5 = try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: 100)
+    guard t5.pieceCount <= rows else {
       throw IndexError.damagedFile(
         path: vocabulary.path,
-        problem: "it has \(plain.vocabularySize) pieces, but the model's table only \(rows) rows; "
+        problem: "it has \(t5.pieceCount) pieces, but the model's table only \(rows) rows; "
           + "this is another model's vocabulary")
     }
-    if let wanted = try Self.vocabularyChecksum(in: url),
-      wanted != Self.metadata(vocabulary: plain.modelData)[Self.vocabularyKey]
+    if weights.count == 1, let file = weights[0] as? SafetensorsFile,
+      let wanted = file.metadata[Self.vocabularyKey],
+      wanted != Self.metadata(vocabulary: t5.modelData)[Self.vocabularyKey]
     {
       throw IndexError.damagedFile(
         path: vocabulary.path,
@@ -67,19 +70,11 @@ public struct ModelFolder: Sendable {
           + "a file was replaced; resume the training, or take all files from one place")
     }
     // A vocabulary of the model's own has no sentinels; T5's has a hundred above its pieces.
-    let sentinels = min(100, rows - plain.vocabularySize)
     tokenizer =
-      sentinels < 100
-      ? plain : try SentencePieceTokenizer(contentsOf: vocabulary, sentinelCount: sentinels)
+      rows - t5.pieceCount < 100
+      ? try SentencePieceTokenizer(model: t5.modelData, sentinelCount: 0) : t5
     generator = try IdentifierGenerator(model: model, settings: settings, name: url.path)
-    fingerprint = try Self.fingerprint(of: url)
-  }
-
-  private static func vocabularyChecksum(in url: URL) throws -> String? {
-    let weights = try WeightFiles(folder: url)
-    guard weights.names == ["model.safetensors"] else { return nil }
-    return try SafetensorsFile(contentsOf: url.appendingPathComponent(weights.names[0]))
-      .metadata[vocabularyKey]
+    fingerprint = try Self.fingerprint(of: url, weights)
   }
 
   /// Opens the model in an index folder, which must be the one that made the index.
@@ -113,14 +108,16 @@ public struct ModelFolder: Sendable {
     tokenizer.encode(TextCleaning.clean(query), maximumLength: settings.maximumQueryLength)
   }
 
-  private static func fingerprint(of url: URL) throws -> String {
+  private static func fingerprint(
+    of url: URL, _ weights: [any CheckpointFile]
+  ) throws -> String {
     var bytes: [UInt8] = []
     for name in try fileNames(in: url).small {
       let file = try MappedFile(url.appendingPathComponent(name))
       withUnsafeBytes(of: file.bytes.count.littleEndian) { bytes += $0 }
       bytes += file.bytes
     }
-    for file in try WeightFiles(folder: url).open() { bytes += file.sample(bytesPerEnd: 64) }
+    for file in weights { bytes += file.sample(bytesPerEnd: 64) }
     return bytes.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }
   }
 }

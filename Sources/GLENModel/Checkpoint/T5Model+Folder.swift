@@ -22,9 +22,18 @@ extension T5Model {
   public init(
     folder: URL, on backend: any Backend = CPUBackend.shared, warn: (String) -> Void = { _ in }
   ) throws {
-    let configuration = try T5Configuration(folder: folder)
+    try self.init(
+      T5Configuration(folder: folder), weights: WeightFiles(folder: folder).open(), of: folder,
+      on: backend, warn: warn)
+  }
+
+  /// As above, of weight files that are open already: their headers take milliseconds to read.
+  package init(
+    _ configuration: T5Configuration, weights: [any CheckpointFile], of folder: URL,
+    on backend: any Backend, warn: (String) -> Void
+  ) throws {
     var places: [String: any CheckpointFile] = [:]
-    for shard in try WeightFiles(folder: folder).open() {
+    for shard in weights {
       for name in shard.names { places[name] = shard }
     }
     var isUsed: Set<String> = []
