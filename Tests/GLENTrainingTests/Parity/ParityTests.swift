@@ -40,14 +40,32 @@ import Testing
         try model.logits(states).values(), try expected.tensor("logits").values()) < 1e-4)
   }
 
+  @Test("states of rounded weights", arguments: ParityCase.all)
+  func statesInLowPrecision(_ parity: ParityCase) throws {
+    let (model, settings) = (try parity.model(), try parity.settings())
+    let batch = try TokenBatch(
+      parity.sequences("query"), vocabularySize: model.configuration.vocabularySize)
+    let golden = try parity.file("expected.safetensors").tensor("decoder_states").values()
+    for (precision, tolerance) in [(LowPrecision.bf16, Float(0.02)), (.int8, 0.08)] {
+      let states = try model.quantized(to: precision).rollout(
+        batch, steps: settings.identifier_length)
+      let difference = try relativeDifference(states.values(), golden)
+      #expect(difference < tolerance && difference > 1e-5, "\(precision): \(difference)")
+    }
+  }
+
   #if canImport(Glibc)
-    // The variable counts when the first loop runs: in processes of their own. The widest set is that of
-    // all other tests.
-    @Test func statesAndGradientsOnAVX2() async {
+    // The variable counts when the first loop runs: in processes of their own. Where the machine lacks
+    // a set, the next narrower one is tested again; that of AVX-512 has VNNI for int8 and BF16 for bf16.
+    @Test func everythingOnAVX512() async {
+      await #expect(processExitsWith: .success) { try Self.requireParity(onlyUsing: "avx512") }
+    }
+
+    @Test func everythingOnAVX2() async {
       await #expect(processExitsWith: .success) { try Self.requireParity(onlyUsing: "avx2") }
     }
 
-    @Test func statesAndGradientsWithoutVectorInstructions() async {
+    @Test func everythingWithoutVectorInstructions() async {
       await #expect(processExitsWith: .success) { try Self.requireParity(onlyUsing: "portable") }
     }
 
@@ -56,6 +74,7 @@ import Testing
       try #require(CPUBackend.shared.instructionSet.rawValue == kernels)
       for parity in ParityCase.all {
         try ParityTests().states(parity)
+        try ParityTests().statesInLowPrecision(parity)
         try ParityTests().keywordLoss(parity)
         try ParityTests().refinementLoss(parity)
       }
