@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times GLEN beside PyTorch and CTranslate2 on the same random T5 and prints Markdown tables.
+"""Times GLEN beside PyTorch, CTranslate2 and onnxruntime on the same random T5; prints Markdown tables.
 
     Benchmarks/peers/run [--quick] [--glen .build/release/glen]
 
@@ -31,6 +31,8 @@ import torch  # noqa: E402
 from ctranslate2 import __version__ as ctranslate2_version  # noqa: E402
 from ctranslate2_peer import CTranslate2Peer  # noqa: E402
 from glen_command import GlenCommand, GlenError  # noqa: E402
+from onnxruntime import __version__ as onnxruntime_version  # noqa: E402
+from onnxruntime_peer import OnnxRuntimePeer  # noqa: E402
 from pytorch_peer import PyTorchPeer  # noqa: E402
 from random_models import given_tokenizer, make_model  # noqa: E402
 from tensor_comparison import relative_error  # noqa: E402
@@ -49,6 +51,7 @@ Contender = tuple[str, str]
 PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8 = (
     ("PyTorch", "float32"), ("CTranslate2", "float32"), ("CTranslate2", "int8")
 )
+ONNXRUNTIME, ONNXRUNTIME_INT8 = ("onnxruntime", "float32"), ("onnxruntime", "int8")
 GLEN, GLEN_BF16, GLEN_INT8 = ("GLEN", "float32"), ("GLEN", "bf16"), ("GLEN", "int8")
 
 STATES_TOLERANCE = {"float32": 1e-4, "bf16": 0.02, "int8": 0.08}
@@ -81,6 +84,8 @@ def query_row(length: int, batch: int, pytorch: float, ctranslate2: float, int8:
         (CTRANSLATE2, GLEN): ctranslate2,
         (CTRANSLATE2_INT8, GLEN_INT8): int8,
         (CTRANSLATE2_INT8, GLEN_BF16): 1,
+        (ONNXRUNTIME, GLEN): 1,
+        (ONNXRUNTIME_INT8, GLEN_INT8): 1,
     })
 
 
@@ -91,6 +96,7 @@ ROWS = [
     query_row(156, 16, pytorch=1.2, ctranslate2=1.3, int8=1.1),
     Row("base", 1, 12, {
         (PYTORCH, GLEN): 2.5, (CTRANSLATE2, GLEN): 1.25, (CTRANSLATE2_INT8, GLEN_INT8): 2.0,
+        (ONNXRUNTIME, GLEN): 1, (ONNXRUNTIME_INT8, GLEN_INT8): 1,
     }, callers=8),
     Row("small", 16, 156, {(PYTORCH, GLEN): 1.3}, train=True),
 ]
@@ -156,6 +162,10 @@ class Contenders:
             name: CTranslate2Peer(folder, name[1], threads)
             for name in [CTRANSLATE2, CTRANSLATE2_INT8]
         }
+        self.onnxruntime = {
+            name: OnnxRuntimePeer(self.pytorch, folder, name[1], STEPS, threads)
+            for name in [ONNXRUNTIME, ONNXRUNTIME_INT8]
+        }
         self.folders = {GLEN: folder}
         for name in [GLEN_BF16, GLEN_INT8]:
             self.folders[name] = folder.parent / f"{folder.name}-{name[1]}"
@@ -182,7 +192,10 @@ class Contenders:
             return {PYTORCH: theirs(self.pytorch.training(*shape)), GLEN: ours(self.folders[GLEN])}
         return (
             {PYTORCH: theirs(self.pytorch.inference(*shape))}
-            | {name: theirs(peer.inference(*shape)) for name, peer in self.ctranslate2.items()}
+            | {
+                name: theirs(peer.inference(*shape))
+                for name, peer in (self.ctranslate2 | self.onnxruntime).items()
+            }
             | {name: ours(folder) for name, folder in self.folders.items()}
         )
 
@@ -208,10 +221,11 @@ class Contenders:
             "decoder_states": theirs.decoder[0],
             "logits": theirs.logits[0],
         }
-        for name, folder in self.folders.items():
-            states = self.glen.states(folder, TEXT)
+        states = {name: self.glen.states(folder, TEXT) for name, folder in self.folders.items()}
+        states |= {name: peer.states(ids) for name, peer in self.onnxruntime.items()}
+        for name, found in states.items():
             for key, value in expected.items():
-                require_close(name, key, states[key], value)
+                require_close(name, key, found[key], value)
         for name, peer in self.ctranslate2.items():
             scores = torch.from_numpy(peer.first_scores(ids[0].tolist()))
             allowed = scores > -1e30  # the end token may not be first
@@ -271,7 +285,10 @@ def cold_start_lines(glen: GlenCommand, folders: dict[Contender, Path], turns: i
                     while file.readinto(buffer):
                         pass
 
-        read()
+        # As after a boot: the first process reads the weights from the disk, as whoever opens them does.
+        for path in files:
+            forget(path)
+        start()
         times = [(milliseconds(start), milliseconds(read)) for _ in range(turns)]
         started, reading = (statistics.median(column) for column in zip(*times, strict=True))
         ratio = started / reading
@@ -280,6 +297,20 @@ def cold_start_lines(glen: GlenCommand, folders: dict[Contender, Path], turns: i
             f"| 1.5x{' (missed)' if ratio > 1.5 else ''} |"
         )
     return lines
+
+
+def held_openblas() -> str:
+    """What the environment makes of OpenBLAS, which only GLEN uses."""
+    core = os.environ.get("OPENBLAS_CORETYPE")
+    return f"; OpenBLAS held to {core} by OPENBLAS_CORETYPE" if core else ""
+
+
+def forget(path: Path) -> None:
+    """Has the system read a file from the disk again, where it can be told to."""
+    if hasattr(os, "posix_fadvise"):  # Linux
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def processor() -> str:
@@ -302,7 +333,10 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
     ratios: list[str] = []
     cold: list[str] = []
     description = ""
-    columns = [PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8, GLEN, GLEN_BF16, GLEN_INT8]
+    columns = [
+        PYTORCH, CTRANSLATE2, CTRANSLATE2_INT8, ONNXRUNTIME, ONNXRUNTIME_INT8, GLEN, GLEN_BF16,
+        GLEN_INT8,
+    ]
     for size in dict.fromkeys(row.size for row in rows):
         folder = models / f"t5-{size}"
         if not (folder / "glen.json").is_file():
@@ -320,7 +354,10 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
             ratios += ratio_lines(row, timings)
         if size == "base" or arguments.quick:
             cold = cold_start_lines(glen, contenders.folders, arguments.turns)
-    print(f"{processor()}, {os.cpu_count()} cores, {instructions()}; {description}; CTranslate2 {ctranslate2_version}.")
+    print(
+        f"{processor()}, {os.cpu_count()} cores, {instructions()}; {description}; "
+        f"CTranslate2 {ctranslate2_version}; onnxruntime {onnxruntime_version}{held_openblas()}."
+    )
     print(f"Milliseconds, median of {arguments.turns} turns (least).\n")
     print(f"| row | {' | '.join(' '.join(name) for name in columns)} |")
     print("| --- " * (len(columns) + 1) + "|")

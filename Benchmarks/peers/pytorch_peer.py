@@ -63,7 +63,7 @@ class PyTorchPeer:
         """The encoder's states and `steps` states of the decoder, with a key-value cache."""
         model = self.model
         encoded = model.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
-        hidden = model.shared(torch.zeros(len(ids), 1, dtype=torch.long))  # [B, 1, m]
+        hidden = model.shared(torch.zeros(ids.shape[0], 1, dtype=torch.long))  # [B, 1, m]
         cache, decoded = None, []
         for _ in range(steps):
             output = model.decoder(

@@ -169,6 +169,8 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
         make_model(arguments.size, folder, given_tokenizer(arguments.spiece))
     lines = []
     for task in tasks(arguments):
+        if arguments.phase not in (None, 1 if task.query_lengths is None else 2):
+            continue
         say(task.title(arguments.size))
         contenders = {
             GLEN: lambda task=task: glen(arguments, folder, task),
@@ -219,6 +221,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--corpus", type=Path, help="BEIR folder whose texts have the lengths")
     parser.add_argument("--spiece", type=Path, help="spiece.model that counts its tokens")
     parser.add_argument("--size", default="small", choices=["small", "base"])
+    parser.add_argument("--phase", type=int, choices=[1, 2], help="only this one (default both)")
     parser.add_argument("--texts", type=int, default=32, help="of phase 1 (default 32)")
     parser.add_argument("--questions", type=int, default=8, help="of phase 2 (default 8)")
     parser.add_argument("--negatives", type=int, default=8)

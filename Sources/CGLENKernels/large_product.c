@@ -4,8 +4,9 @@
 #include "glen_kernels.h"
 #include "vector_math.h"
 
-// Products of many rows with AVX-512. OpenBLAS has kernels of that width too, but versions that are
-// older than a processor choose those of AVX2 for it, at half the speed (0.3.21 on a Zen 5).
+// Products of many rows with AVX-512. OpenBLAS has kernels of that width too, and where it takes them
+// the two are alike. Which it takes is up to how it was built and to OPENBLAS_CORETYPE, and those for
+// AVX2 run at half the speed; here it is up to the processor.
 //
 // The plan is Goto's. A tile of `tile_rows` x `tile_columns` outputs stays in registers while it
 // runs along `depth` of the inner extent. `block_columns` columns of op(B) are packed for the third
