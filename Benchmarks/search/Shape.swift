@@ -2,7 +2,7 @@ import Foundation
 import GLENIndex
 
 /// How made-up identifiers and queries look.
-enum Shape: String {
+package enum Shape: String {
   /// Tokens by Zipf's law, another order of them below every prefix, and queries that are sure of a
   /// few tokens: so do trained models look, and most of an index can be skipped.
   case shared
@@ -11,10 +11,10 @@ enum Shape: String {
   case uniform
 
   /// T5's.
-  static let vocabularySize = 32_128
+  package static let vocabularySize = 32_128
 
   /// One document's tokens.
-  func identifier(_ length: Int, _ generator: inout SplitMix) -> [Int32] {
+  package func identifier(_ length: Int, _ generator: inout SplitMix) -> [Int32] {
     var prefix: UInt64 = 0
     return (0..<length).map { _ in
       let token: Int
@@ -33,7 +33,7 @@ enum Shape: String {
   }
 
   /// The scores of a query that one document answers.
-  func query(for tokens: [Int32], _ generator: inout SplitMix) throws -> QueryScores {
+  package func query(for tokens: [Int32], _ generator: inout SplitMix) throws -> QueryScores {
     var logits = (0..<tokens.count * Self.vocabularySize).map { _ in
       Float(-10 + 2.5 * generator.normal())
     }
@@ -52,10 +52,12 @@ enum Shape: String {
 }
 
 /// SplitMix64: fast, and the same in every run.
-struct SplitMix: RandomNumberGenerator {
+package struct SplitMix: RandomNumberGenerator {
   var state: UInt64
 
-  mutating func next() -> UInt64 {
+  package init(state: UInt64) { self.state = state }
+
+  package mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
     var z = state
     z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -64,7 +66,7 @@ struct SplitMix: RandomNumberGenerator {
   }
 
   /// A normal number, nearly: twelve uniform ones less six.
-  mutating func normal() -> Double {
+  package mutating func normal() -> Double {
     var sum: UInt64 = 0
     for word in (0..<3).map({ _ in next() }) {
       for part in 0..<4 { sum += word >> UInt64(16 * part) & 0xFFFF }
