@@ -40,7 +40,8 @@ import Testing
         try model.logits(states).values(), try expected.tensor("logits").values()) < 1e-4)
   }
 
-  @Test("states of rounded weights", arguments: ParityCase.all)
+  /// Of the fixtures alone: how far rounding goes depends on the weights, so further cases have no bound.
+  @Test("states of rounded weights", arguments: ParityCase.fixtures)
   func statesInLowPrecision(_ parity: ParityCase) throws {
     let (model, settings) = (try parity.model(), try parity.settings())
     let batch = try TokenBatch(
@@ -74,10 +75,10 @@ import Testing
       try #require(CPUBackend.shared.instructionSet.rawValue == kernels)
       for parity in ParityCase.all {
         try ParityTests().states(parity)
-        try ParityTests().statesInLowPrecision(parity)
         try ParityTests().keywordLoss(parity)
         try ParityTests().refinementLoss(parity)
       }
+      for parity in ParityCase.fixtures { try ParityTests().statesInLowPrecision(parity) }
     }
   #endif
 
