@@ -14,7 +14,10 @@ public struct IdentifierGenerator: Sendable {
 
   /// A generator over a model.
   ///
-  /// - Parameter name: what errors call the model.
+  /// - Parameters:
+  ///   - model: the network.
+  ///   - settings: the identifier's length and the tokens that it may not have.
+  ///   - name: what errors call the model.
   /// - Throws: `TensorError.outOfMemory`.
   public init(model: T5Model, settings: IdentifierSettings, name: String = "the model") throws {
     self.model = model
@@ -37,6 +40,7 @@ public struct IdentifierGenerator: Sendable {
       texts, vocabularySize: model.configuration.vocabularySize, on: model.backend)
     return try model.rollout(batch, steps: settings.identifierLength, feedback: feedback)
   }
+
   /// Whether every state, a row of the tensor, is made of numbers and is not zero.
   ///
   /// Weights may be finite and yet so large that what they make of a text is not. Where the square of a
