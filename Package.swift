@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "GLENText", targets: ["GLENText"]),
     .library(name: "GLENIndex", targets: ["GLENIndex"]),
     .library(name: "GLENTraining", targets: ["GLENTraining"]),
+    .library(name: "GLENStarter", targets: ["GLENStarter"]),
     .library(name: "GLENCUDA", targets: ["GLENCUDA"]),
     .executable(name: "glen", targets: ["glen"]),
   ],
@@ -37,6 +38,7 @@ let package = Package(
     // C and C++.
     .target(name: "CGLENCUDA", exclude: ["Kernels"]),
     .target(name: "CGLENKernels"),
+    .target(name: "CGLENStarter", exclude: ["Model"]),
     .target(name: "CGLENSentencePiece", dependencies: ["CGLENSentencePieceSystem"]),
 
     // The library.
@@ -57,6 +59,11 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    .target(
+      name: "GLENStarter",
+      dependencies: ["CGLENStarter", "GLENModel", "GLENTensor", "GLENText", "GLENTraining"],
+      swiftSettings: settings),
+
     // What the tests of several backends and `glen selftest` share; not a product.
     .target(name: "GLENTestSupport", dependencies: ["GLENTensor"], swiftSettings: settings),
 
@@ -64,8 +71,8 @@ let package = Package(
     .executableTarget(
       name: "glen",
       dependencies: [
-        "GLENCUDA", "GLENIndex", "GLENModel", "GLENTensor", "GLENTestSupport", "GLENText",
-        "GLENTraining",
+        "GLENCUDA", "GLENIndex", "GLENModel", "GLENStarter", "GLENTensor", "GLENTestSupport",
+        "GLENText", "GLENTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -74,7 +81,9 @@ let package = Package(
     // Examples.
     .executableTarget(
       name: "glen-demo",
-      dependencies: ["GLENIndex", "GLENModel", "GLENTensor", "GLENText", "GLENTraining"],
+      dependencies: [
+        "GLENIndex", "GLENModel", "GLENStarter", "GLENTensor", "GLENText", "GLENTraining",
+      ],
       path: "Examples/Demo", swiftSettings: settings),
     .executableTarget(
       name: "search-index", dependencies: ["GLENIndex"], path: "Examples/SearchIndex",
@@ -119,7 +128,7 @@ let package = Package(
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
     .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),
     .testTarget(
-      name: "GLENTrainingTests", dependencies: ["GLENTraining"], resources: [.copy("Fixtures")],
+      name: "GLENTrainingTests", dependencies: ["GLENStarter", "GLENTraining"], resources: [.copy("Fixtures")],
       swiftSettings: settings),
     .testTarget(
       name: "GLENCommandTests",

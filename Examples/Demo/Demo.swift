@@ -1,12 +1,13 @@
 import Foundation
 import GLENIndex
 import GLENModel
+import GLENStarter
 import GLENTensor
 import GLENText
 import GLENTraining
 
-/// The library from end to end: trains both phases on a corpus from nothing, indexes it, measures
-/// itself against BM25, and answers questions.
+/// The library from end to end: trains both phases on a corpus, indexes it, measures itself against
+/// BM25, and answers questions. It begins from the starter model, or with --size from nothing.
 ///
 ///     glen-demo CORPUS OUT [--recipe FILE] [--size tiny] [--seed 1]
 @main
@@ -14,7 +15,7 @@ struct Demo {
   private let corpus: URL
   private let out: URL
   private var recipe = Recipe.small
-  private var size = "tiny"
+  private var size: String?
   private var seed: UInt64 = 1
 
   static func main() {
@@ -54,8 +55,7 @@ struct Demo {
     var board = try Scoreboard(dataset)
     try board.addBM25()
 
-    guard let shape = T5Configuration(preset: size) else { throw Usage() }
-    var session = TrainingSession(recipe: recipe, start: .random(shape))
+    var session = TrainingSession(recipe: recipe, start: try start())
     session.seed = seed
     let lines = ProgressLines()
     session.report = { lines.show($0) }
@@ -80,6 +80,12 @@ struct Demo {
     guard isatty(STDIN_FILENO) == 1 else { return }
     print("Ask a question (an empty line ends):")
     while let line = readLine(), !line.isEmpty { try answer(line, retriever, dataset) }
+  }
+
+  private func start() throws -> TrainingSession.Start {
+    guard let size else { return .starter(try .bundled()) }
+    guard let shape = T5Configuration(preset: size) else { throw Usage() }
+    return .random(shape)
   }
 
   /// Prints a question's hits with their identifiers in words, as the paper's Table 7.

@@ -35,10 +35,13 @@ public struct T5Configuration: Sendable, Equatable {
   /// T5-small's shape.
   public init() {}
 
-  /// A preset by name: `tiny` and `mini` to train from nothing, T5's `small` and `base`.
+  /// A preset by name: `micro`, `tiny` and `mini` to train from nothing, T5's `small` and `base`.
   public init?(preset: String) {
     self.init()
     switch preset {
+    case "micro":
+      (width, headWidth, feedForwardWidth, heads) = (64, 16, 256, 4)
+      (encoderLayers, decoderLayers) = (2, 2)
     case "tiny":
       (width, headWidth, feedForwardWidth, heads) = (128, 32, 512, 4)
       (encoderLayers, decoderLayers) = (2, 2)
@@ -54,7 +57,7 @@ public struct T5Configuration: Sendable, Equatable {
   }
 
   /// The names that `init(preset:)` knows.
-  public static let presets = ["tiny", "mini", "small", "base"]
+  public static let presets = ["micro", "tiny", "mini", "small", "base"]
 
   /// The width of all heads together.
   public var innerWidth: Int { heads * headWidth }

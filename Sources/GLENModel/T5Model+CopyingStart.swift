@@ -55,8 +55,9 @@ extension T5Model {
   }
 
   /// Where the table holds the rarities, and a one for each token.
-  private static let (rarityColumn, constantColumn) = (0, 1)
-  private static let reservedColumns = 2
+  package static let (rarityColumn, constantColumn) = (0, 1)
+  /// How many columns these are; the others say what a token means.
+  package static let reservedColumns = 2
 
   /// Makes each row a mixture of what it was and of its token's vector, from the first free column on.
   private func mix(_ vectors: [Float], into rows: inout [Float]) {
@@ -80,7 +81,7 @@ extension T5Model {
   }
 
   /// The vectors' part of a row's square.
-  private static let vectorShare: Float = 0.95
+  package static let vectorShare: Float = 0.95
 
   private func beginCopying(_ attention: inout T5Attention) throws {
     let c = configuration
@@ -118,7 +119,7 @@ extension T5Model {
   }
 
   /// Minus the logarithms of the counts, standardised over the text and cut off at 3 deviations.
-  private static func rarity(_ counts: [Int], count: Int) -> [Float] {
+  package static func rarity(_ counts: [Int], count: Int) -> [Float] {
     let counts = (0..<count).map { $0 < counts.count ? Double(counts[$0]) : 0 }
     let logarithms = counts.map { -log($0 + 1) }
     let total = max(counts.reduce(0, +), 1)

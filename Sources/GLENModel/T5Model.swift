@@ -17,6 +17,19 @@ public struct T5Model: Sendable, ParameterContainer {
   /// The name of the table among the parameters.
   public static let tableName = "shared.weight"
 
+  /// Gives the model another vocabulary: a table of as many rows as that has tokens, row by row.
+  ///
+  /// - Throws: `TensorError.outOfMemory`, `.invalidArgument` if the numbers are no whole rows.
+  package mutating func replaceTable(_ rows: [Float]) throws(TensorError) {
+    let width = configuration.width
+    guard !rows.isEmpty, rows.count % width == 0 else {
+      throw .invalidArgument(
+        operation: "replaceTable", reason: "\(rows.count) numbers are no rows of \(width)")
+    }
+    table = try Tensor(rows, shape: [rows.count / width, width], on: backend)
+    configuration.vocabularySize = rows.count / width
+  }
+
   /// Visits all parameters under their Hugging Face names.
   public mutating func visitParameters(
     _ body: (String, inout Tensor) throws -> Void

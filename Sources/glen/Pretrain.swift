@@ -18,7 +18,7 @@ struct Pretrain: ParsableCommand {
   @Option(parsing: .upToNextOption, help: "Files of passages and questions.") var text: [String]
   @Option(help: "The folder for the model.") var out: String
   @Option(name: .customLong("init"), help: "A model folder to go on from.") var initial: String?
-  @Option(help: "The size of a new model: tiny, mini, small or base.") var size = "mini"
+  @Option(help: "The size of a new model: micro, tiny, mini, small or base.") var size = "mini"
   @Flag(inversion: .prefixedNo, help: "Gated GELU, as in T5 1.1, at two thirds of the width.")
   var gated = true
   @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?

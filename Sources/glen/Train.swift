@@ -6,9 +6,10 @@ struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Train a model on a dataset, one phase or both.",
     discussion: """
-      Without --init a model of the given size begins from random weights, with a vocabulary that is
-      trained on the corpus unless --tokenizer names one. An interrupted run (Ctrl-C) leaves a
-      checkpoint that --resume goes on from.
+      A model begins from the starter that comes with glen, a small pre-trained T5 whose layers take
+      up a vocabulary that is trained on the corpus (or that --tokenizer names); --from-scratch begins
+      from random weights, --init from any T5 as it is. An interrupted run (Ctrl-C) leaves a checkpoint
+      that --resume goes on from.
       """)
 
   @OptionGroup var data: DatasetOptions

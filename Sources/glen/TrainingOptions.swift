@@ -1,12 +1,23 @@
 import ArgumentParser
 import Foundation
 import GLENModel
+import GLENStarter
 import GLENTraining
 
 /// What `glen train` and `glen ablate` have in common: the recipe, and what a model begins from.
 struct TrainingOptions: ParsableArguments {
-  @Option(name: .customLong("init"), help: "A T5 folder to begin from.") var initial: String?
-  @Option(help: "The size of a new model: tiny, mini, small or base.") var size: String?
+  @Option(
+    name: .customLong("init"), help: "A T5 folder to begin from as it is, with its vocabulary.")
+  var initial: String?
+  @Option(help: "A pre-trained folder to begin from instead of the starter that comes with glen.")
+  var starter: String?
+  @Flag(help: "Begin from random weights.") var fromScratch = false
+  @Option(
+    help: """
+      The size of a model from random weights: micro, tiny, mini, small or base; it implies \
+      --from-scratch, whose own size is tiny.
+      """)
+  var size: String?
   @Option(help: "A SentencePiece model to use.") var tokenizer: String?
   @Option(help: "A file of generated queries for phase 1; may be given several times.")
   var generatedQueries: [String] = []
@@ -20,7 +31,13 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "cpu or cuda.") var device = Device.cpu
 
   func validate() throws {
-    if initial != nil && size != nil { throw ValidationError("give --init or --size, not both") }
+    let starts = [
+      (initial != nil, "--init"), (starter != nil, "--starter"),
+      (fromScratch || size != nil, fromScratch ? "--from-scratch" : "--size"),
+    ].filter(\.0).map(\.1)
+    if starts.count > 1 {
+      throw ValidationError("give one of \(starts.joined(separator: ", "))")
+    }
     if let size, T5Configuration(preset: size) == nil {
       throw ValidationError(
         "no size is called \(size); known: \(T5Configuration.presets.joined(separator: ", "))")
@@ -53,7 +70,7 @@ struct TrainingOptions: ParsableArguments {
   /// A training as these options and those of the corpus say, before it knows its seed.
   ///
   /// - Parameters:
-  ///   - start: what the network begins from where neither --init nor --size says it.
+  ///   - start: what the network begins from where no option says it; the bundled starter for nil.
   ///   - out: the folder that holds the cache where --cache names none.
   func session(
     _ data: DatasetOptions, start: TrainingSession.Start? = nil, out: String
@@ -61,8 +78,12 @@ struct TrainingOptions: ParsableArguments {
     let own: TrainingSession.Start =
       if let initial {
         .folder(URL(fileURLWithPath: initial))
+      } else if let starter {
+        .starter(try Starter(folder: URL(fileURLWithPath: starter)))
+      } else if fromScratch || size != nil {
+        .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
       } else {
-        start ?? .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
+        try start ?? .starter(.bundled())
       }
     var session = TrainingSession(recipe: try resolvedRecipe(), start: own)
     session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }

@@ -15,6 +15,7 @@
 public final class MappedFile: @unchecked Sendable {
   /// The bytes; valid as long as this object lives.
   public let bytes: UnsafeMutableRawBufferPointer
+  private let isMapped: Bool
 
   /// Maps a file.
   ///
@@ -33,6 +34,7 @@ public final class MappedFile: @unchecked Sendable {
       throw .file(path: url.path, reason: "is not a regular file")
     }
     let size = Int(status.st_size)
+    isMapped = size > 0
     guard size > 0 else {
       bytes = UnsafeMutableRawBufferPointer(start: nil, count: 0)
       return
@@ -47,8 +49,14 @@ public final class MappedFile: @unchecked Sendable {
     bytes = UnsafeMutableRawBufferPointer(start: address, count: size)
   }
 
+  /// Bytes that the process has for good; they are only read.
+  init(permanentBytes: UnsafeRawBufferPointer) {
+    bytes = UnsafeMutableRawBufferPointer(mutating: permanentBytes)
+    isMapped = false
+  }
+
   deinit {
-    if let address = bytes.baseAddress { munmap(address, bytes.count) }
+    if isMapped, let address = bytes.baseAddress { munmap(address, bytes.count) }
   }
 
   private static func failure(_ url: URL, _ what: String) -> TensorError {

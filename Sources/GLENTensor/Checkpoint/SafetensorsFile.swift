@@ -25,8 +25,21 @@ public struct SafetensorsFile: CheckpointFile {
   /// - Throws: `TensorError.file` if it cannot be read, `TensorError.checkpoint` if it is cut short
   ///   or says something false.
   public init(contentsOf url: URL) throws(TensorError) {
-    path = url.path
-    file = try MappedFile(url, isReadWhole: true)
+    try self.init(MappedFile(url, isReadWhole: true), path: url.path)
+  }
+
+  /// Checks the header of a file that is in memory for as long as the process runs, as a part of a
+  /// program is.
+  ///
+  /// - Parameter name: what errors call it.
+  /// - Throws: `TensorError.checkpoint` if it is cut short or says something false.
+  package init(permanentBytes: UnsafeRawBufferPointer, name: String) throws(TensorError) {
+    try self.init(MappedFile(permanentBytes: permanentBytes), path: name)
+  }
+
+  private init(_ file: MappedFile, path: String) throws(TensorError) {
+    self.path = path
+    self.file = file
     let bytes = UnsafeRawBufferPointer(file.bytes)
     guard bytes.count >= 8 else {
       throw .checkpoint(

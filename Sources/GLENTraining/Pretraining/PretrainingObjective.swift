@@ -39,6 +39,7 @@ struct PretrainingObjective: TrainingObjective {
   var name: String { "pretrain" }
   var optimization: Recipe.Optimization { recipe.optimization }
   var memory: [Int32] = []
+  private(set) var tokenCount = 0
 
   mutating func gradients(
     of model: T5Model, batch: Int, key: RandomKey
@@ -103,6 +104,7 @@ extension PretrainingObjective {
     }
     let packed = try TokenBatch(
       inputs, vocabularySize: model.configuration.vocabularySize, on: model.backend)
+    tokenCount += packed.tokens.count
     return try valueAndGradient(of: model) {
       try KeywordLoss.value($0, packed, targets: targets, dropout: dropout)
     }
@@ -164,6 +166,7 @@ extension PretrainingObjective {
       queries.append(swaps ? second : first)
       documents.append(swaps ? first : second)
     }
+    tokenCount += (queries + documents).reduce(0) { $0 + $1.count }
     var loss = RefinementLoss()
     loss.temperature = recipe.temperature
     return try valueAndGradient(of: model) {
@@ -190,6 +193,7 @@ extension PretrainingObjective {
     }
     let size = model.configuration.vocabularySize
     let packed = try TokenBatch(inputs, vocabularySize: size, on: model.backend)
+    tokenCount += packed.tokens.count
     let flat = try TokenIDs(Array(targets.joined()), on: model.backend)
     return try valueAndGradient(of: model) {
       try crossEntropy(

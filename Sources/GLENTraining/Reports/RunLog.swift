@@ -6,11 +6,13 @@ import Foundation
 /// will write anew are cut off first, and the event file is made again from those that stay. Hand
 /// `record` to `TrainingSession.report`.
 ///
-/// Of a long phase some two thousand updates are kept, evenly spaced, and each that was followed by
-/// a validation.
+/// Of a long phase some two thousand updates are kept, evenly spaced, the first twenty, and each that
+/// was followed by a validation.
 public final class RunLog {
   /// The most updates of a phase that are kept for their losses alone.
   static let recordsPerPhase = 2000
+  /// How many updates at the beginning of a phase are all kept: by them two runs are told apart.
+  static let firstRecords = 20
 
   /// The folder's file of metrics.
   public static func metricsURL(in folder: URL) -> URL {
@@ -41,8 +43,8 @@ public final class RunLog {
       if progress.phase != phase { try begin(progress) }
       let interval = max(1, progress.steps / Self.recordsPerPhase)
       guard
-        progress.step % interval == 0 || progress.step == 1 || progress.step == progress.steps
-          || progress.validation != nil
+        progress.step % interval == 0 || progress.step <= Self.firstRecords
+          || progress.step == progress.steps || progress.validation != nil
       else { return }
       let record = MetricsRecord(progress, time: now())
       try metrics?.write(contentsOf: Self.line(record))

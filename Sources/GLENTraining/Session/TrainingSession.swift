@@ -13,6 +13,8 @@ public struct TrainingSession {
     case random(T5Configuration)
     /// A T5 folder, Hugging Face's or GLEN's, with its `spiece.model`.
     case folder(URL)
+    /// A pre-trained network's layers, with a table for the corpus's own vocabulary.
+    case starter(Starter)
   }
 
   /// A phase of training.
@@ -89,8 +91,15 @@ public struct TrainingSession {
     let corpus = try TrainingCorpus(
       dataset, tokenizer: tokenizer, recipe: recipe,
       generatedQueries: generatedQueries(for: dataset), cache: cache)
-    if case .random = start, recipe.beginsCopying {
-      try model.begin(with: corpus.documents, key: RandomKey(seed: seed).split(4))
+    let counting = RandomKey(seed: seed).split(4)
+    switch start {
+    case .random where recipe.beginsCopying:
+      try model.begin(with: corpus.documents, key: counting)
+    case .starter(let starter):
+      try model.replaceTable(
+        starter.table(
+          for: tokenizer, documents: corpus.documents, vocabularySize: size, key: counting))
+    case .random, .folder: break
     }
     let validator = try Validator(
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
@@ -258,11 +267,16 @@ public struct TrainingSession {
   private func model(for tokenizer: SentencePieceTokenizer) throws -> T5Model {
     switch start {
     case .random(var configuration):
-      // T5's own vocabulary keeps its table of 32128 rows; another is rounded up to 16.
-      configuration.vocabularySize =
-        tokenizer.pieceCount == 32000 ? 32128 : (tokenizer.pieceCount + 15) / 16 * 16
+      configuration.vocabularySize = Self.rowCount(for: tokenizer)
       return try T5Model(
         random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
+    case .starter(let starter):
+      // Its table is for the corpus to fill.
+      var model = starter.model
+      let width = model.configuration.width
+      try model.replaceTable([Float](repeating: 0, count: Self.rowCount(for: tokenizer) * width))
+      try model.visitParameters { _, tensor in tensor = try tensor.moved(to: backend) }
+      return model
     case .folder(let folder):
       let model = try T5Model(folder: folder, on: backend) { logger.warning("\($0)") }
       try model.requireFloat32(path: folder.path, to: "train")
@@ -274,6 +288,11 @@ public struct TrainingSession {
       }
       return model
     }
+  }
+
+  /// T5's own vocabulary keeps its table of 32128 rows; another is rounded up to 16.
+  private static func rowCount(for tokenizer: SentencePieceTokenizer) -> Int {
+    tokenizer.pieceCount == 32000 ? 32128 : (tokenizer.pieceCount + 15) / 16 * 16
   }
 
   /// Saves a model folder with the recipe that made it.

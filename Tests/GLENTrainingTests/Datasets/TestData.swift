@@ -11,7 +11,7 @@ enum TestData {
   /// Where `GLEN_TREC_OUTPUT` asks for runs to compare with trec_eval.
   static var trecOutput: URL? { folder("GLEN_TREC_OUTPUT") }
 
-  private static func folder(_ variable: String) -> URL? {
+  static func folder(_ variable: String) -> URL? {
     ProcessInfo.processInfo.environment[variable].map { URL(fileURLWithPath: $0) }
   }
 

@@ -1,0 +1,83 @@
+import Foundation
+import GLENModel
+import GLENTensor
+import GLENText
+
+/// A pre-trained network that lends its layers to a corpus's own vocabulary.
+///
+/// `TrainingSession.Start.folder` takes a network as it is, with its vocabulary; a starter's table is
+/// made anew for the vocabulary of the corpus (`VocabularyTransfer`), whose words are then pieces.
+public struct Starter: Sendable, CustomStringConvertible {
+  /// The network.
+  public let model: T5Model
+  /// Its own vocabulary.
+  public let tokenizer: SentencePieceTokenizer
+
+  /// A starter of a network and its vocabulary.
+  ///
+  /// - Throws: `ModelError.configuration` if the vocabulary has more pieces than the table rows, or
+  ///   the network is of low precision or too narrow.
+  public init(model: T5Model, tokenizer: SentencePieceTokenizer) throws {
+    try model.requireFloat32(path: "the starter", to: "train")
+    guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
+      throw ModelError.configuration(
+        path: "the starter",
+        reason: "the vocabulary has \(tokenizer.pieceCount) pieces, the table only "
+          + "\(model.configuration.vocabularySize) rows")
+    }
+    guard model.configuration.width > T5Model.reservedColumns else {
+      throw ModelError.configuration(
+        path: "the starter",
+        reason: "d_model is \(model.configuration.width); expected more than "
+          + "\(T5Model.reservedColumns)")
+    }
+    self.model = model
+    self.tokenizer = tokenizer
+  }
+
+  /// What it is, told apart from other starters by a hash of its table.
+  public var description: String {
+    // FNV-1a.
+    let hash = ((try? model.table.values()) ?? []).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
+      ($0 ^ UInt64($1.bitPattern)) &* 0x100_0000_01b3
+    }
+    return "a starter of \(model.parameterCount) parameters, table \(String(hash, radix: 16))"
+  }
+
+  /// Reads a folder that `glen pretrain` wrote, or any T5's with its `spiece.model`.
+  ///
+  /// - Throws: `ModelError`, `TensorError`, `TokenizerError`.
+  public init(folder: URL) throws {
+    try self.init(
+      model: T5Model(folder: folder),
+      tokenizer: SentencePieceTokenizer(
+        contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0))
+  }
+
+  /// A table for another vocabulary, `[vocabularySize, width]` row by row.
+  ///
+  /// - Parameters:
+  ///   - tokenizer: the vocabulary.
+  ///   - documents: the corpus in its tokens.
+  ///   - vocabularySize: the rows of the table, at least the vocabulary's pieces.
+  /// - Throws: `TensorError`.
+  func table(
+    for tokenizer: SentencePieceTokenizer, documents: TokenSequences, vocabularySize: Int,
+    key: RandomKey
+  ) throws -> [Float] {
+    let semantics = try LatentSemantics(
+      of: documents, vocabularySize: vocabularySize,
+      dimensions: model.configuration.width - T5Model.reservedColumns, key: key.split(0))
+    var known: [String: Int] = [:]
+    for token in 0..<self.tokenizer.pieceCount where !self.tokenizer.isSpecial(Int32(token)) {
+      known[self.tokenizer.piece(Int32(token))] = token
+    }
+    let places = (0..<vocabularySize).map { token in
+      tokenizer.isSpecial(Int32(token)) ? nil : known[tokenizer.piece(Int32(token))]
+    }
+    return try VocabularyTransfer(
+      from: model, places: places, counts: documents.tokenCounts(vocabularySize: vocabularySize),
+      semantics: semantics, key: key.split(1)
+    ).rows
+  }
+}

@@ -1,0 +1,111 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENStarter
+import GLENTensor
+import GLENText
+import Testing
+
+@testable import GLENTraining
+
+@Suite("Starter") struct StarterTests {
+  private static let passage = """
+    the mitochondria of a cell make most of its chemical energy, which enzymes in their membrane store \
+    in a molecule that other parts of the cell can spend
+    """
+
+  /// The weights in the program are a trained network's: they name a text's rare words.
+  @Test func theBundledStarterNamesKeywords() throws {
+    let starter = try Starter.bundled()
+    let c = starter.model.configuration
+    #expect((c.width, c.encoderLayers, c.decoderLayers, c.isGated) == (128, 2, 2, true))
+    #expect(try starter.model.nameOfNonFiniteParameter() == nil)
+    let tokens = starter.tokenizer.encode(Self.passage, maximumLength: 156)
+    let states = try starter.model.rollout(
+      TokenBatch([tokens], vocabularySize: c.vocabularySize), steps: 1)
+    let logits = try starter.model.logits(states).values()
+    let best = logits.indices.sorted { logits[$0] > logits[$1] }.prefix(10)
+      .map { starter.tokenizer.piece(Int32($0)) }
+    let expected: Set<String> = ["▁mitochondria", "▁enzymes", "▁membrane", "▁cell", "▁molecule"]
+    #expect(expected.intersection(best).count >= 3, "\(best)")
+  }
+
+  @Test func trainingKeepsTheLayersAndTakesTheCorpusVocabulary() throws {
+    let folder = try TemporaryFolder(ToyCorpus.files)
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    let starter = try Starter.bundled()
+    var recipe = ToyCorpus.recipe
+    recipe.keywords.optimization.steps = 0
+    var session = TrainingSession(recipe: recipe, start: .starter(starter))
+    session.phases = [.keywords]
+    let out = folder.url.appendingPathComponent("out")
+    let model = try session.run(dataset, to: out)
+    #expect(model.generator.model.configuration.vocabularySize == 128)
+    let own = Dictionary(
+      uniqueKeysWithValues: try starter.model.parameters.map { ($0.name, try $0.tensor.values()) })
+    for (name, tensor) in model.generator.model.parameters where name != T5Model.tableName {
+      #expect(try tensor.values() == own[name], "\(name)")
+    }
+    // The table is a new one, and the model can go on.
+    session.recipe.keywords.optimization.steps = 3
+    _ = try session.run(dataset, to: out)
+  }
+
+  @Test func aStarterThatCannotBeOneIsRefused() throws {
+    let tokenizer = try Starter.bundled().tokenizer
+    var configuration = ToyCorpus.configuration()
+    configuration.vocabularySize = 100
+    let small = try T5Model(random: configuration, key: RandomKey(seed: 1))
+    #expect(throws: ModelError.self) { try Starter(model: small, tokenizer: tokenizer) }
+    configuration.vocabularySize = 16_000
+    (configuration.width, configuration.headWidth) = (2, 1)
+    let narrow = try T5Model(random: configuration, key: RandomKey(seed: 1))
+    #expect(throws: ModelError.self) { try Starter(model: narrow, tokenizer: tokenizer) }
+    #expect(throws: (any Error).self) {
+      try Starter(folder: URL(fileURLWithPath: "/nonexistent"))
+    }
+  }
+
+  /// A short run of the published recipe on the published text: its first losses are those of the run
+  /// that made the weights.
+  @Test(
+    .enabled(
+      if: TestData.folder("GLEN_TEXT") != nil, "needs the text that GLEN_TEXT names"),
+    .timeLimit(.minutes(10)))
+  func theRecipeMadeTheStarter() throws {
+    let folder = try #require(TestData.folder("GLEN_TEXT"))
+    let root = URL(fileURLWithPath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    let recipe = try PretrainingRecipe(
+      contentsOf: root.appendingPathComponent("Recipes/pretraining/starter.json"))
+    let published = try RunLog.records(
+      in: root.appendingPathComponent("Sources/CGLENStarter/Model")
+    ).prefix(20)
+    var shape = try #require(T5Configuration(preset: "tiny"))
+    (shape.isGated, shape.feedForwardWidth) = (true, 320)
+    var session = PretrainingSession(recipe: recipe, configuration: shape)
+    var losses: [Float] = []
+    session.report = { losses.append($0.losses[0].value) }
+    session.shouldStop = { losses.count >= published.count }
+    let text = try PretrainingText(
+      contentsOf: ["passages.jsonl.gz", "questions.jsonl.gz"].map(folder.appendingPathComponent),
+      excludingSources: Set(recipe.excludedSources))
+    let out = try TemporaryFolder()
+    #expect(throws: CancellationError.self) {
+      _ = try session.run(text, to: out.url.appendingPathComponent("model"))
+    }
+    #expect(losses.count == 20)
+    for (loss, record) in zip(losses, published) {
+      let known = try #require(record.values["loss"])
+      #expect(abs(Double(loss) - known) < 1e-3 * known, "step \(record.step)")
+    }
+    // The vocabulary is the published one, piece by piece.
+    let tokenizer = try SentencePieceTokenizer(
+      contentsOf: out.url.appendingPathComponent("model/spiece.model"), sentinelCount: 0)
+    let known = try Starter.bundled().tokenizer
+    #expect(tokenizer.pieceCount == known.pieceCount)
+    #expect(
+      (0..<Int32(known.pieceCount)).allSatisfy { tokenizer.piece($0) == known.piece($0) })
+  }
+}
