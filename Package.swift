@@ -128,7 +128,8 @@ let package = Package(
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),
     .testTarget(name: "GLENIndexTests", dependencies: ["GLENIndex"], swiftSettings: settings),
     .testTarget(
-      name: "GLENTrainingTests", dependencies: ["GLENStarter", "GLENTraining"], resources: [.copy("Fixtures")],
+      name: "GLENTrainingTests", dependencies: ["GLENStarter", "GLENTraining"],
+      resources: [.copy("Fixtures")],
       swiftSettings: settings),
     .testTarget(
       name: "GLENCommandTests",

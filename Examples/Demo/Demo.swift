@@ -7,7 +7,9 @@ import GLENText
 import GLENTraining
 
 /// The library from end to end: trains both phases on a corpus, indexes it, measures itself against
-/// BM25, and answers questions. It begins from the starter model, or with --size from nothing.
+/// BM25, and answers questions.
+///
+/// It begins from the starter model, or with --size from nothing.
 ///
 ///     glen-demo CORPUS OUT [--recipe FILE] [--size tiny] [--seed 1]
 @main

@@ -443,6 +443,35 @@ struct PipelineTests {
     }
   }
 
+  // MARK: Starts
+
+  /// What a model begins from tells by its feed-forward layers: the starter's are gated.
+  @Test func trainingBeginsFromTheStarterUnlessToldOtherwise() throws {
+    let source = try ToyProject.folder()
+    let out = try TemporaryFolder()
+    func isGated(_ name: String, _ options: String...) throws -> Bool {
+      let outcome = try CommandLineTool.run(
+        [
+          "train", "--corpus", source.path("corpus"), "--recipe", source.path("recipe.json"),
+          "--phase", "keywords", "--out", out.path(name), "--set",
+          "keywords.optimization.steps=1",
+        ] + options)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      let json = try Data(contentsOf: URL(fileURLWithPath: out.path(name + "/config.json")))
+      let configuration = try #require(
+        JSONSerialization.jsonObject(with: json) as? [String: Any])
+      #expect(configuration["d_model"] as? Int == (name == "micro" ? 64 : 128))
+      #expect(configuration["vocab_size"] as? Int == 80)
+      return configuration["is_gated_act"] as? Bool ?? false
+    }
+    #expect(try isGated("default"))
+    #expect(try !isGated("scratch", "--from-scratch"))
+    #expect(try !isGated("micro", "--size", "micro"))
+    // A model of one's own lends its layers as the starter does.
+    #expect(try isGated("own", "--starter", out.path("default")))
+    #expect(try !isGated("other", "--starter", out.path("scratch")))
+  }
+
   // MARK: Interruption
 
   @Test func anInterruptedTrainingIsResumed() throws {

@@ -130,7 +130,8 @@ struct VocabularyTransfer {
     for _ in 0..<60 {
       let own = try Tensor(x, shape: [rows, columns])
       let product = try linear(
-        linear(own, own), Tensor(transposed(x, rows: rows, columns: columns), shape: [columns, rows])
+        linear(own, own),
+        Tensor(transposed(x, rows: rows, columns: columns), shape: [columns, rows])
       ).values()
       for element in x.indices { x[element] = 1.5 * x[element] - 0.5 * product[element] }
     }

@@ -191,7 +191,11 @@ struct RecipeTests {
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     let folder = root.appendingPathComponent("Recipes")
     let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+      .filter { $0.hasSuffix(".json") }
     #expect(names.count == 7)
+    let starter = try PretrainingRecipe(
+      contentsOf: folder.appendingPathComponent("pretraining/starter.json"))
+    #expect(starter.optimization.steps == 12_000 && starter.excludedSources == ["perseus-latin"])
     var recipes: [String: Recipe] = [:]
     for name in names {
       recipes[name] = try Recipe(contentsOf: folder.appendingPathComponent(name), over: .small)

@@ -15,7 +15,8 @@ import Testing
     return TokenSequences(
       (0..<200).map { document in
         let subject = Int32(10 + document % 4 * 10)
-        return (0..<10).map { _ in Int32.random(in: subject..<subject + 10, using: &random) + shift }
+        return (0..<10).map { _ in Int32.random(in: subject..<subject + 10, using: &random) + shift
+        }
           + [1]
       })
   }
@@ -93,7 +94,8 @@ import Testing
       #expect(Array(Self.row(transfer.rows, token)) == Array(Self.row(old, token)))
     }
     let unused = try VocabularyTransfer(
-      from: model, places: (0..<Self.size).map { $0 }, counts: [Int](repeating: 0, count: Self.size),
+      from: model, places: (0..<Self.size).map { $0 },
+      counts: [Int](repeating: 0, count: Self.size),
       semantics: LatentSemantics(
         of: TokenSequences([]), vocabularySize: Self.size, dimensions: 14, key: RandomKey(seed: 1)),
       key: RandomKey(seed: 1))
