@@ -25,11 +25,12 @@ struct Train: ParsableCommand {
     guard ["keywords", "refine", "both", "queries"].contains(phase) else {
       throw ValidationError("no phase is called \(phase); known: keywords, refine, both, queries")
     }
-    if phase == "refine", training.initial == nil,
+    if phase == "refine", training.initial == nil, training.starter == nil,
       !FileManager.default.fileExists(atPath: out + "/glen.json")
     {
       throw ValidationError(
-        "--phase refine goes on from a model: give --init, or as --out a folder that phase 1 wrote")
+        "--phase refine goes on from a model: give --init or --starter, or as --out a folder that "
+          + "phase 1 wrote")
     }
   }
 
