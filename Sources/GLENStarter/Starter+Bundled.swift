@@ -10,6 +10,9 @@ extension Starter {
   ///
   /// Its card, `Sources/CGLENStarter/Model/README.md`, says what it was trained on and how good it is.
   ///
+  /// The weights are under CC BY-SA 4.0: who passes on a program with them names their sources, as the
+  /// card does.
+  ///
   /// - Throws: `ModelError.missingFile` in a program whose C compiler did not know `#embed`.
   public static func bundled() throws -> Starter {
     func bytes(_ file: glen_starter_file, _ name: String) throws -> UnsafeRawBufferPointer {

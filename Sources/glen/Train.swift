@@ -25,6 +25,10 @@ struct Train: ParsableCommand {
     guard ["keywords", "refine", "both", "queries"].contains(phase) else {
       throw ValidationError("no phase is called \(phase); known: keywords, refine, both, queries")
     }
+    if phase == "refine", training.fromScratch || training.size != nil {
+      throw ValidationError(
+        "--phase refine goes on from a model; --from-scratch and --size would begin another one")
+    }
     if phase == "refine", training.initial == nil, training.starter == nil,
       !FileManager.default.fileExists(atPath: out + "/glen.json")
     {

@@ -9,7 +9,7 @@ struct TrainingOptions: ParsableArguments {
   @Option(
     name: .customLong("init"), help: "A T5 folder to begin from as it is, with its vocabulary.")
   var initial: String?
-  @Option(help: "A pre-trained folder to begin from instead of the starter that comes with glen.")
+  @Option(help: "A folder of glen pretrain or train to begin from instead of the starter in glen.")
   var starter: String?
   @Flag(help: "Begin from random weights.") var fromScratch = false
   @Option(

@@ -35,6 +35,8 @@ struct BadInputTests {
     ["train", "--corpus", "x", "--out", "y", "--init", "z", "--starter", "z"],
     ["train", "--corpus", "x", "--out", "y", "--from-scratch", "--starter", "z"],
     ["train", "--corpus", "x", "--out", "y", "--from-scratch", "--init", "z"],
+    ["train", "--corpus", "x", "--out", "y", "--phase", "refine", "--size", "micro"],
+    ["train", "--corpus", "x", "--out", "y", "--phase", "refine", "--from-scratch"],
     ["train", "--corpus", "x", "--out", "y", "--preset", "secret"],
     ["train", "--corpus", "x", "--out", "y", "--seed", "-1"],
     ["train", "--corpus", "x", "--out", "nowhere", "--phase", "refine"],

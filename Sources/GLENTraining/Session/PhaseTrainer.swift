@@ -165,7 +165,8 @@ extension PhaseTrainer {
     guard file.metadata["phase"] == objective.name else { return false }
     guard file.metadata["fingerprint"] == fingerprint else {
       throw TrainingError.checkpoint(
-        path: url.path, reason: "belongs to another recipe or corpus; resume with the same ones")
+        path: url.path,
+        reason: "belongs to another recipe, corpus or start; resume with the same ones")
     }
     guard let step = file.metadata["step"].flatMap({ Int($0) }),
       let updates = file.metadata["updates"].flatMap({ Int($0) }),

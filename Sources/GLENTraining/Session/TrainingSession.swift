@@ -96,6 +96,7 @@ public struct TrainingSession {
     case .random where recipe.beginsCopying:
       try model.begin(with: corpus.documents, key: counting)
     case .starter(let starter):
+      logger.info("beginning from \(starter)")
       try model.replaceTable(
         starter.table(
           for: tokenizer, documents: corpus.documents, vocabularySize: size, key: counting))
@@ -129,7 +130,7 @@ public struct TrainingSession {
       let stream = [Phase.keywords: 10, .refine: 11, .queries: 12][phase] ?? 0
       var trainer = PhaseTrainer(key: key.split(stream))
       trainer.checkpointURL = checkpoint
-      trainer.fingerprint = try fingerprint(corpus)
+      trainer.fingerprint = try fingerprint(corpus, model.configuration)
       trainer.shouldStop = shouldStop
       var measurements: [LossPart] = []
       if let validator, phase != .queries {
@@ -196,10 +197,13 @@ public struct TrainingSession {
   }
 
   /// What a checkpoint must agree on.
-  private func fingerprint(_ corpus: TrainingCorpus) throws -> String {
+  private func fingerprint(
+    _ corpus: TrainingCorpus, _ configuration: T5Configuration
+  ) throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
     let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
+    let shape = String(decoding: try encoder.encode(configuration), as: UTF8.self)
     // FNV-1a over everything that is trained on.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func add(_ values: some Sequence<Int>) {
@@ -210,7 +214,7 @@ public struct TrainingSession {
       add(question.tokens.map(Int.init) + question.positives + [-1])
     }
     for query in corpus.generated { add(query.tokens.map(Int.init) + [query.document, -1]) }
-    return "\(numbers) seed \(seed) data \(hash)"
+    return "\(numbers) seed \(seed) data \(hash) network \(shape)"
   }
 
   private func generatedQueries(

@@ -18,16 +18,20 @@ public struct Starter: Sendable, CustomStringConvertible {
   /// - Throws: `ModelError.configuration` if the vocabulary has more pieces than the table rows, or
   ///   the network is of low precision or too narrow.
   public init(model: T5Model, tokenizer: SentencePieceTokenizer) throws {
-    try model.requireFloat32(path: "the starter", to: "train")
+    try self.init(model: model, tokenizer: tokenizer, path: "the starter")
+  }
+
+  private init(model: T5Model, tokenizer: SentencePieceTokenizer, path: String) throws {
+    try model.requireFloat32(path: path, to: "train")
     guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
       throw ModelError.configuration(
-        path: "the starter",
+        path: path,
         reason: "the vocabulary has \(tokenizer.pieceCount) pieces, the table only "
           + "\(model.configuration.vocabularySize) rows")
     }
     guard model.configuration.width > T5Model.reservedColumns else {
       throw ModelError.configuration(
-        path: "the starter",
+        path: path,
         reason: "d_model is \(model.configuration.width); expected more than "
           + "\(T5Model.reservedColumns)")
     }
@@ -35,23 +39,30 @@ public struct Starter: Sendable, CustomStringConvertible {
     self.tokenizer = tokenizer
   }
 
-  /// What it is, told apart from other starters by a hash of its table.
+  /// What it is, told apart from other starters by a hash of its weights.
   public var description: String {
     // FNV-1a.
-    let hash = ((try? model.table.values()) ?? []).reduce(UInt64(0xcbf2_9ce4_8422_2325)) {
-      ($0 ^ UInt64($1.bitPattern)) &* 0x100_0000_01b3
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    for (_, tensor) in model.parameters {
+      for value in (try? tensor.values()) ?? [] {
+        hash = (hash ^ UInt64(value.bitPattern)) &* 0x100_0000_01b3
+      }
     }
-    return "a starter of \(model.parameterCount) parameters, table \(String(hash, radix: 16))"
+    return "a starter of \(model.parameterCount) parameters (\(String(hash, radix: 16)))"
   }
 
-  /// Reads a folder that `glen pretrain` wrote, or any T5's with its `spiece.model`.
+  /// Reads a folder that `glen pretrain` or `glen train` wrote.
+  ///
+  /// The table must be one that began with rarities and a constant in its first columns
+  /// (`T5Model.beginCopying`): those of other T5s mean something else there.
   ///
   /// - Throws: `ModelError`, `TensorError`, `TokenizerError`.
   public init(folder: URL) throws {
     try self.init(
       model: T5Model(folder: folder),
       tokenizer: SentencePieceTokenizer(
-        contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0))
+        contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0),
+      path: folder.path)
   }
 
   /// A table for another vocabulary, `[vocabularySize, width]` row by row.

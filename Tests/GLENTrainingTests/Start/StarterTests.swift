@@ -46,7 +46,16 @@ import Testing
     for (name, tensor) in model.generator.model.parameters where name != T5Model.tableName {
       #expect(try tensor.values() == own[name], "\(name)")
     }
-    // The table is a new one, and the model can go on.
+    // The table is the corpus's: no row is empty, and padding's and the end's are the starter's.
+    let width = starter.model.configuration.width
+    let rows = try model.generator.model.table.values()
+    let ownRows = try starter.model.table.values()
+    #expect(Array(rows.prefix(3 * width)) == Array(ownRows.prefix(3 * width)))
+    for token in 3..<model.tokenizer.pieceCount {
+      let square = rows[token * width..<(token + 1) * width].reduce(0) { $0 + $1 * $1 }
+      #expect(square > 1, "\(model.tokenizer.piece(Int32(token)))")
+    }
+    // And the model can go on.
     session.recipe.keywords.optimization.steps = 3
     _ = try session.run(dataset, to: out)
   }
