@@ -79,7 +79,7 @@ struct TrainingOptions: ParsableArguments {
       if let initial {
         .folder(URL(fileURLWithPath: initial))
       } else if let starter {
-        .starter(try Starter(folder: URL(fileURLWithPath: starter)))
+        .starter(try Starter(folder: URL(fileURLWithPath: starter), warn: Console.error))
       } else if fromScratch || size != nil {
         .random(T5Configuration(preset: size ?? "tiny") ?? T5Configuration())
       } else {

@@ -96,10 +96,18 @@ public struct TrainingSession {
     case .random where recipe.beginsCopying:
       try model.begin(with: corpus.documents, key: counting)
     case .starter(let starter):
-      logger.info("beginning from \(starter)")
-      try model.replaceTable(
-        starter.table(
-          for: tokenizer, documents: corpus.documents, vocabularySize: size, key: counting))
+      let transfer = try starter.table(
+        for: tokenizer, documents: corpus.documents, vocabularySize: size, key: counting)
+      let share = Int((100 * transfer.sharedShare).rounded())
+      logger.info(
+        """
+        beginning from \(starter), which knows \(counted(transfer.sharedCount, "piece")) of the \
+        corpus, \(share) % of its text
+        """)
+      if transfer.sharedShare < Self.leastSharedShare {
+        logger.warning("so little is hardly a beginning; random weights may do better")
+      }
+      try model.replaceTable(transfer.rows)
     case .random, .folder: break
     }
     let validator = try Validator(
@@ -195,6 +203,9 @@ public struct TrainingSession {
   private static func phase(of checkpoint: URL) throws -> String? {
     try SafetensorsFile(contentsOf: checkpoint).metadata["phase"]
   }
+
+  /// What part of a corpus a starter should know: of English text ours knows nine tenths.
+  private static let leastSharedShare = 0.25
 
   /// What a checkpoint must agree on.
   private func fingerprint(

@@ -56,16 +56,17 @@ public struct Starter: Sendable, CustomStringConvertible {
   /// The table must be one that began with rarities and a constant in its first columns
   /// (`T5Model.beginCopying`): those of other T5s mean something else there.
   ///
+  /// - Parameter warn: receives what was left out, such as an untied `lm_head`.
   /// - Throws: `ModelError`, `TensorError`, `TokenizerError`.
-  public init(folder: URL) throws {
+  public init(folder: URL, warn: (String) -> Void = { _ in }) throws {
     try self.init(
-      model: T5Model(folder: folder),
+      model: T5Model(folder: folder, warn: warn),
       tokenizer: SentencePieceTokenizer(
         contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0),
       path: folder.path)
   }
 
-  /// A table for another vocabulary, `[vocabularySize, width]` row by row.
+  /// The table for another vocabulary.
   ///
   /// - Parameters:
   ///   - tokenizer: the vocabulary.
@@ -75,7 +76,7 @@ public struct Starter: Sendable, CustomStringConvertible {
   func table(
     for tokenizer: SentencePieceTokenizer, documents: TokenSequences, vocabularySize: Int,
     key: RandomKey
-  ) throws -> [Float] {
+  ) throws -> VocabularyTransfer {
     let semantics = try LatentSemantics(
       of: documents, vocabularySize: vocabularySize,
       dimensions: model.configuration.width - T5Model.reservedColumns, key: key.split(0))
@@ -88,7 +89,6 @@ public struct Starter: Sendable, CustomStringConvertible {
     }
     return try VocabularyTransfer(
       from: model, places: places, counts: documents.tokenCounts(vocabularySize: vocabularySize),
-      semantics: semantics, key: key.split(1)
-    ).rows
+      semantics: semantics, key: key.split(1))
   }
 }

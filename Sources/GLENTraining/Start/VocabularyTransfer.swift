@@ -17,8 +17,10 @@ import GLENText
 struct VocabularyTransfer {
   /// The new table, `[tokens, width]` row by row.
   private(set) var rows: [Float]
-  /// How many tokens of the corpus the network knew already.
+  /// How many of the corpus's tokens the network knew already.
   let sharedCount: Int
+  /// What part of the corpus they are, each counted as often as it occurs; 0 for an empty corpus.
+  let sharedShare: Double
 
   /// Makes a table.
   ///
@@ -42,6 +44,9 @@ struct VocabularyTransfer {
       places[token].flatMap { counts[token] > 0 ? (token: token, place: $0) : nil }
     }
     sharedCount = shared.count
+    let occurrences = counts.dropFirst(specials).reduce(0, +)
+    let known = shared.reduce(0) { $0 + counts[$1.token] }
+    sharedShare = Double(known) / Double(max(occurrences, 1))
     var targets: [Float] = []
     for (_, place) in shared { targets += old.units[place * free..<(place + 1) * free] }
     let rotated = try Self.rotated(
