@@ -11,7 +11,8 @@ struct Evaluate: ParsableCommand {
       With --hybrid the index's ranking is fused with BM25 over the model's pieces, and the table \
       shows both alone, too. Keywords are the index's own (`glen index --keywords`), or else are \
       made of the corpus. `rrf` is reciprocal rank fusion; `interpolate` adds the \
-      two scores, with --weight, or with the weight that ranks the split --tune best.
+      two scores, with --weight, or with the weight under which the relevant documents of the \
+      split --tune are likeliest.
 
       With --shuffles N documents of equal score are shuffled N times: the mean of the metrics, and \
       the bounds of the middle 95 % (the paper's Table 5).
@@ -173,7 +174,7 @@ struct Evaluate: ParsableCommand {
         try search(Self.questions(of: $0, in: dataset)).tunedWeight(on: $0)
       }
       weight = self.weight ?? tuned
-      if let tuned { Console.error("weight \(tuned), tuned on \(tune)") }
+      if let tuned { Console.error("weight \((100 * tuned).rounded() / 100), tuned on \(tune)") }
     }
     let found = try search(questions)
     let rows: [Row] = [

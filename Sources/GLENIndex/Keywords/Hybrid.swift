@@ -100,17 +100,33 @@ public struct HybridCandidates: Sendable {
       return { Float(share($0.place) + share($0.keywordPlace)) }
     case .interpolated(let given):
       let weight = given > 0 ? min(given, 1) : 0
-      // A masked token makes a score -infinity: such a document is as bad as the worst other one.
-      let finite = candidates.lazy.map(\.ranked.score).filter(\.isFinite)
-      let (smallest, largest) = (finite.min() ?? 0, finite.max() ?? 0)
-      let largestKeyword = candidates.lazy.map(\.keywordScore).max() ?? 0
-      return { candidate in
-        let own = candidate.ranked.score
-        let identifier =
-          own < smallest ? 0 : largest > smallest ? (own - smallest) / (largest - smallest) : 1
-        let keyword = largestKeyword > 0 ? candidate.keywordScore / largestKeyword : 0
+      let normalized = normalizing()
+      return {
+        let (identifier, keyword) = normalized($0)
         return weight * identifier + (1 - weight) * keyword
       }
+    }
+  }
+
+  /// The two scores that interpolation adds, each in 0...1, of every document of the union.
+  public var normalizedScores: [(document: Int, identifier: Float, keyword: Float)] {
+    let normalized = normalizing()
+    return candidates.map {
+      let (identifier, keyword) = normalized($0)
+      return ($0.ranked.document, identifier, keyword)
+    }
+  }
+
+  private func normalizing() -> (Candidate) -> (identifier: Float, keyword: Float) {
+    // A masked token makes a score -infinity: such a document is as bad as the worst other one.
+    let finite = candidates.lazy.map(\.ranked.score).filter(\.isFinite)
+    let (smallest, largest) = (finite.min() ?? 0, finite.max() ?? 0)
+    let largestKeyword = candidates.lazy.map(\.keywordScore).max() ?? 0
+    return { candidate in
+      let own = candidate.ranked.score
+      let identifier =
+        own < smallest ? 0 : largest > smallest ? (own - smallest) / (largest - smallest) : 1
+      return (identifier, largestKeyword > 0 ? candidate.keywordScore / largestKeyword : 0)
     }
   }
 }

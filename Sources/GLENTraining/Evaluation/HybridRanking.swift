@@ -50,31 +50,28 @@ public struct HybridRanking: Sendable {
     )
   }
 
-  /// The weight with which interpolation ranks these queries best, in steps of 0.05.
+  /// The weight of interpolation under which the judged documents are likeliest.
   ///
-  /// Of equally good weights the middle one of the longest run is taken: the least sensitive.
+  /// With identifier scores x and keyword scores y, both in 0...1, a document d among the candidates C
+  /// of a query has P(d) = exp(a x_d + b y_d) / Σ_{e in C} exp(a x_e + b y_e). The pair (a, b) maximises
+  /// the mean of log P over the positive documents (`WeightLikelihood`), and the weight is
+  /// a / (a + b). A rank changes only where two documents change places, so that the best weight by
+  /// MRR is one of many that happen to be as good; the likelihood heeds by how much each is ahead.
   ///
-  /// - Parameters:
-  ///   - judgements: those of the queries; use a split for development, never the one reported.
-  ///   - metric: what is to be large; MRR@10 if nothing is given.
-  /// - Throws: `TrainingError.invalidRun` if a query comes twice.
-  public func tunedWeight(
-    on judgements: RelevanceJudgements, metric: RankingMetric? = nil
-  ) throws(TrainingError) -> Float {
-    let metric = if let metric { metric } else { try RankingMetric("MRR@10") }
-    var values: [Double] = []
-    for step in 0...20 {
-      let run = try Run(rankings(.interpolated(Float(step) / 20)))
-      values.append(
-        Evaluation(of: run, against: judgements, metrics: [metric]).report()[metric] ?? 0)
+  /// - Parameter judgements: those of the queries; use a split for development, never the one
+  ///   reported.
+  /// - Returns: the weight, 0...1; 0.5 where no positive document is a candidate.
+  public func tunedWeight(on judgements: RelevanceJudgements) -> Float {
+    var likelihood = WeightLikelihood()
+    for (query, candidates) in zip(queries, candidates) {
+      guard let grades = judgements.grades[ExactText(query.id)] else { continue }
+      likelihood.add(
+        candidates.normalizedScores.map {
+          let grade = grades[ExactText(snapshot.id(ofDocument: $0.document))] ?? 0
+          return (Double($0.identifier), Double($0.keyword), grade > 0)
+        })
     }
-    let best = values.max() ?? 0
-    var (longest, begin) = (0..<0, 0)
-    for step in values.indices {
-      if values[step] < best { begin = step + 1 }
-      if step + 1 - begin > longest.count { longest = begin..<step + 1 }
-    }
-    return Float((longest.lowerBound + longest.upperBound - 1) / 2) / 20
+    return Float(likelihood.weight())
   }
 
   private func lists(
