@@ -11,6 +11,12 @@ public struct T5Model: Sendable, ParameterContainer {
   var encoder: T5Encoder
   var decoder: T5Decoder
 
+  /// Whether training keeps only what goes into each block of the encoder, and computes the inside again on
+  /// the way back: less memory, more time, the same numbers.
+  ///
+  /// It is not saved with the model.
+  public var recomputesBlocks = false
+
   /// The backend that holds the parameters.
   public var backend: any Backend { table.backend }
 
@@ -46,7 +52,8 @@ public struct T5Model: Sendable, ParameterContainer {
   public func encode(_ batch: TokenBatch, dropout: Dropout = .none) throws -> Tensor {
     let embeddings = try gather(table, rows: batch.tokens)
     return try encoder(
-      embeddings, offsets: batch.offsets, configuration, dropout: dropout.ofTokens)
+      embeddings, offsets: batch.offsets, configuration, dropout: dropout.ofTokens,
+      recomputes: recomputesBlocks)
   }
 
   /// A decoder at the beginning, over encoded texts.

@@ -30,6 +30,8 @@ struct Bench: ParsableCommand {
   var queryChunk = 0
   @Option(help: "Documents at once, by a gradient cache, with --refine; 0 for all.")
   var documentChunk = 0
+  @Flag(help: "Compute the encoder's blocks again on the way back, with --train and --refine.")
+  var recompute = false
   @Option(help: "Rows of the table, for a preset's random weights.") var vocabulary: Int?
   @Flag(help: "Print JSON.") var json = false
 
@@ -64,6 +66,7 @@ struct Bench: ParsableCommand {
     let backend = try device.backend()
     var t5 = try startModel(on: backend)
     if let type { t5 = try t5.quantized(to: type) }
+    t5.recomputesBlocks = recompute
     let work = BenchmarkWork(
       task: task, batch: batch, lengths: length, identifierLength: identifierLength,
       warmUps: warmUp, callers: callers)

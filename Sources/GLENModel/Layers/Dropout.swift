@@ -45,10 +45,12 @@ public struct Dropout: Sendable {
   /// What an operation needs to know of it.
   var mask: DropoutMask { DropoutMask(rate: rate, key: key, firstRow: firstRow) }
 
-  func callAsFunction(_ x: Tensor) throws -> Tensor { try dropout(x, mask) }
+  func callAsFunction(_ x: Tensor) throws(TensorError) -> Tensor { try dropout(x, mask) }
 
   /// x Wᵀ, dropped, plus the residual.
-  func residual(_ x: Tensor, _ weight: Tensor, adding residual: Tensor) throws -> Tensor {
+  func residual(
+    _ x: Tensor, _ weight: Tensor, adding residual: Tensor
+  ) throws(TensorError) -> Tensor {
     if rate == 0 { return try linear(x, weight, adding: residual) }
     return try add(residual, self(linear(x, weight)))
   }

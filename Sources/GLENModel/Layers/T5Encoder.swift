@@ -1,7 +1,7 @@
 import GLENTensor
 
 /// One block of the encoder.
-struct T5EncoderBlock: Sendable {
+struct T5EncoderBlock: Sendable, ParameterContainer {
   var attention: T5Attention
   var attentionNorm: Tensor
   var feedForward: T5FeedForward
@@ -10,7 +10,7 @@ struct T5EncoderBlock: Sendable {
   func callAsFunction(
     _ x: Tensor, offsets: SequenceOffsets, bias: RelativePositionBias, _ c: T5Configuration,
     dropout: Dropout
-  ) throws -> Tensor {
+  ) throws(TensorError) -> Tensor {
     let normed = try rmsNorm(x, weight: attentionNorm, epsilon: c.normEpsilon)  // [length, width]
     let mixed = try GLENTensor.attention(  // [length, heads × headWidth]
       queries: linear(normed, attention.query), keys: linear(normed, attention.key),
@@ -19,6 +19,11 @@ struct T5EncoderBlock: Sendable {
     let attended = try dropout.split(1).residual(mixed, attention.output, adding: x)
     let again = try rmsNorm(attended, weight: feedForwardNorm, epsilon: c.normEpsilon)
     return try feedForward(again, adding: attended, dropout: dropout.split(2))
+  }
+
+  /// Visits under the names that follow the block's own.
+  mutating func visitParameters(_ body: (String, inout Tensor) throws -> Void) rethrows {
+    try visitParameters(at: "", body)
   }
 
   mutating func visitParameters(
@@ -38,15 +43,26 @@ public struct T5Encoder: Sendable {
   var finalNorm: Tensor
 
   /// The final states of packed embeddings `[length, width]`; the same shape.
+  ///
+  /// - Parameter recomputes: whether a block's inside is computed again on the way back, not kept.
   func callAsFunction(
-    _ embeddings: Tensor, offsets: SequenceOffsets, _ c: T5Configuration, dropout: Dropout
+    _ embeddings: Tensor, offsets: SequenceOffsets, _ c: T5Configuration, dropout: Dropout,
+    recomputes: Bool = false
   ) throws -> Tensor {
     let bias = try RelativePositionBias(
       table: positionBias, length: offsets.longest, isBidirectional: true,
       maximumDistance: c.relativeMaximumDistance)
     var x = try dropout.split(0)(embeddings)
     for (index, block) in blocks.enumerated() {
-      x = try block(x, offsets: offsets, bias: bias, c, dropout: dropout.split(index + 2))
+      let place = dropout.split(index + 2)
+      guard recomputes else {
+        x = try block(x, offsets: offsets, bias: bias, c, dropout: place)
+        continue
+      }
+      x = try recomputed(block, [x, bias.table]) { block, inputs throws(TensorError) in
+        try block(
+          inputs[0], offsets: offsets, bias: bias.replacing(table: inputs[1]), c, dropout: place)
+      }
     }
     return try dropout.split(1)(rmsNorm(x, weight: finalNorm, epsilon: c.normEpsilon))
   }

@@ -8,8 +8,9 @@ struct T5FeedForward: Sendable {
   var output: Tensor  // [width, feedForwardWidth]
 
   /// normed `[length, width]` through the layer, added to the residual of the same shape.
-  func callAsFunction(_ normed: Tensor, adding residual: Tensor, dropout: Dropout) throws -> Tensor
-  {
+  func callAsFunction(
+    _ normed: Tensor, adding residual: Tensor, dropout: Dropout
+  ) throws(TensorError) -> Tensor {
     let hidden: Tensor =  // [length, feedForwardWidth]
       if let gatedInput {
         try gatedGELU(gate: linear(normed, input), up: linear(normed, gatedInput))

@@ -26,6 +26,9 @@ final class Tape: Sendable {
 
   private let state = Mutex(State())
 
+  /// The number of nodes so far.
+  var nodeCount: Int { state.withLock { $0.nodeCount } }
+
   /// A new node without a record: a leaf.
   func leaf(_ value: Tensor) -> Tensor {
     let number = state.withLock { state -> Int in
@@ -50,7 +53,7 @@ final class Tape: Sendable {
   /// Runs the records from the last to the first, dropping each as it has run, so that what it
   /// held of the forward computation is free at once.
   func run(_ gradients: GradientTable) throws(TensorError) {
-    gradients.grow(to: state.withLock { $0.nodeCount })
+    gradients.grow(to: nodeCount)
     while let record = state.withLock({ $0.records.popLast() }) {
       guard let gradient = gradients.take(record.output) else { continue }
       try record.pullback(gradients, gradient)

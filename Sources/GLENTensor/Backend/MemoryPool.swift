@@ -3,41 +3,55 @@ import Synchronization
 /// Memory blocks that are kept for reuse: fresh memory costs more to get and to touch than most
 /// operations cost to compute.
 ///
-/// Sizes are rounded up to eight classes an octave, so that a little-different batch finds the
-/// blocks of the last one.
+/// Small blocks are kept by size, in eight classes an octave. Large ones are cut from segments and joined
+/// again (`BlockArena`), so that a batch of other lengths uses the memory of the last one.
 public final class MemoryPool: Sendable {
-  private struct Block: @unchecked Sendable {
-    let address: UnsafeMutableRawPointer
-  }
   private struct State {
-    var free: [Int: [Block]] = [:]
-    var freeByteCount = 0
+    /// Small blocks that are not in use, by size.
+    var free: [Int: [Int]] = [:]
+    var arena = BlockArena(smallestRest: MemoryPool.largestSmall)
+    /// What has been obtained and not released.
+    var heldByteCount = 0
     var usedByteCount = 0
     var peakByteCount = 0
+
+    var freeByteCount: Int { heldByteCount - usedByteCount }
+
+    mutating func use(_ size: Int) {
+      usedByteCount += size
+      peakByteCount = max(peakByteCount, usedByteCount)
+    }
   }
+
+  /// The size up to which blocks are kept by size.
+  private static let largestSmall = 1 << 16
+  /// How much is obtained at once for large blocks, unless one alone is larger.
+  private static let segmentSize = 1 << 25
 
   private let state = Mutex(State())
   private let limit: Int
   private let budget: Int
   private let obtain: @Sendable (Int) -> UnsafeMutableRawPointer?
-  private let release: @Sendable (UnsafeMutableRawPointer) -> Void
+  private let giveBack: @Sendable (UnsafeMutableRawPointer) -> Void
 
   /// A pool over a source of memory, which is asked for whole sizes and gives nil where it has none.
   ///
-  /// Blocks beyond `limit` unused bytes are released at once. Used and unused blocks together never
-  /// exceed `budget`.
+  /// Beyond `limit` unused bytes, segments none of which is in use are released at once. Used and unused
+  /// memory together never exceeds `budget`. Both functions are called under the pool's lock.
   public init(
     keeping limit: Int, budget: Int = .max,
     obtain: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?,
     release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
   ) {
     (self.limit, self.budget) = (limit, budget)
-    (self.obtain, self.release) = (obtain, release)
+    (self.obtain, giveBack) = (obtain, release)
   }
 
-  /// The size that a request is rounded up to.
+  /// The size that a request is rounded up to: to one of eight classes an octave, and a large one to
+  /// whole pages.
   static func roundedSize(_ byteCount: Int) -> Int {
     if byteCount <= 1024 { return max(64, (byteCount + 63) & ~63) }
+    if byteCount > largestSmall { return (byteCount + 4095) & ~4095 }
     let step = 1 << (Int.bitWidth - 1 - (byteCount - 1).leadingZeroBitCount - 3)
     return (byteCount + step - 1) & ~(step - 1)
   }
@@ -46,43 +60,63 @@ public final class MemoryPool: Sendable {
   public func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
     guard byteCount >= 0, byteCount <= 1 << 46 else { return nil }
     let size = Self.roundedSize(byteCount)
-    enum Answer { case kept(Block), fresh(mustReleaseFirst: Bool), none }
-    let answer = state.withLock { state -> Answer in
-      guard state.usedByteCount + size <= budget else { return .none }
-      state.usedByteCount += size
-      state.peakByteCount = max(state.peakByteCount, state.usedByteCount)
-      guard let block = state.free[size]?.popLast() else {
-        return .fresh(mustReleaseFirst: state.usedByteCount + state.freeByteCount > budget)
-      }
-      state.freeByteCount -= size
-      return .kept(block)
+    let address = state.withLock { state in
+      size <= Self.largestSmall ? allocateSmall(size, &state) : allocateLarge(size, &state)
     }
-    switch answer {
-    case .kept(let block): return block.address
-    case .none: return nil
-    case .fresh(let mustReleaseFirst):
-      if mustReleaseFirst { releaseUnused() }
-      if let address = obtain(size) { return address }
-      // What is kept in other sizes may be what is missing.
-      releaseUnused()
-      if let address = obtain(size) { return address }
-      state.withLock { $0.usedByteCount -= size }
-      return nil
-    }
+    return address.flatMap { UnsafeMutableRawPointer(bitPattern: $0) }
   }
 
-  /// Keeps a block for the next request of its size.
+  private func allocateSmall(_ size: Int, _ state: inout State) -> Int? {
+    guard let address = state.free[size]?.popLast() ?? obtained(size, &state) else { return nil }
+    state.use(size)
+    return address
+  }
+
+  private func allocateLarge(_ size: Int, _ state: inout State) -> Int? {
+    var block = state.arena.allocate(size)
+    if block == nil {
+      // A segment for others too, or at least one for this.
+      for wanted in [max(size, Self.segmentSize), size] {
+        guard let address = obtained(wanted, &state) else { continue }
+        state.arena.add(segment: address, size: wanted)
+        block = state.arena.allocate(size)
+        break
+      }
+    }
+    guard let block else { return nil }
+    state.use(block.size)
+    return block.address
+  }
+
+  /// Fresh memory, if need be in place of what is kept.
+  private func obtained(_ size: Int, _ state: inout State) -> Int? {
+    if state.heldByteCount > budget - size {
+      release(state.heldByteCount - (budget - size), &state)
+      if state.heldByteCount > budget - size { return nil }
+    }
+    var address = obtain(size)
+    if address == nil, state.freeByteCount > 0 {
+      // What is kept in other sizes may be what is missing.
+      release(.max, &state)
+      address = obtain(size)
+    }
+    guard let address else { return nil }
+    state.heldByteCount += size
+    return Int(bitPattern: address)
+  }
+
+  /// Keeps a block for other requests.
   public func free(_ address: UnsafeMutableRawPointer, byteCount: Int) {
     let size = Self.roundedSize(byteCount)
-    let block = Block(address: address)
-    let isKept = state.withLock { state -> Bool in
-      state.usedByteCount -= size
-      guard state.freeByteCount + size <= limit else { return false }
-      state.freeByteCount += size
-      state.free[size, default: []].append(block)
-      return true
+    state.withLock { state in
+      if size <= Self.largestSmall {
+        state.free[size, default: []].append(Int(bitPattern: address))
+        state.usedByteCount -= size
+      } else {
+        state.usedByteCount -= state.arena.release(Int(bitPattern: address))
+      }
+      if state.freeByteCount > limit { release(state.freeByteCount - limit, &state) }
     }
-    if !isKept { release(address) }
   }
 
   /// The number of bytes that are in use.
@@ -91,16 +125,22 @@ public final class MemoryPool: Sendable {
   /// The greatest number of bytes that were in use at once.
   public var peakByteCount: Int { state.withLock { $0.peakByteCount } }
 
-  /// Releases all blocks that are not in use.
-  public func releaseUnused() {
-    let blocks = state.withLock { state in
-      defer {
-        state.free = [:]
-        state.freeByteCount = 0
-      }
-      return state.free.values.flatMap { $0 }
+  /// Releases what is not in use, as far as it is not in one segment with something that is.
+  public func releaseUnused() { state.withLock { release(.max, &$0) } }
+
+  /// Releases unused memory, large segments first, until `enough` bytes are.
+  private func release(_ enough: Int, _ state: inout State) {
+    var sum = 0
+    func drop(_ address: Int, _ size: Int) {
+      if let pointer = UnsafeMutableRawPointer(bitPattern: address) { giveBack(pointer) }
+      sum += size
     }
-    for block in blocks { release(block.address) }
+    for (address, size) in state.arena.takeUnused(enough: enough) { drop(address, size) }
+    for (size, addresses) in state.free where sum < enough {
+      for address in addresses { drop(address, size) }
+      state.free[size] = nil
+    }
+    state.heldByteCount -= sum
   }
 
   deinit { releaseUnused() }

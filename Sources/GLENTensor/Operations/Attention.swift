@@ -41,6 +41,15 @@ public struct RelativePositionBias: Sendable {
       }, on: table.backend)
   }
 
+  private init(table: Tensor, bucketOfDistance: TokenIDs, reach: Int) {
+    (self.table, self.bucketOfDistance, self.reach) = (table, bucketOfDistance, reach)
+  }
+
+  /// The same positions with another table of the same shape.
+  package func replacing(table: Tensor) -> RelativePositionBias {
+    RelativePositionBias(table: table, bucketOfDistance: bucketOfDistance, reach: reach)
+  }
+
   /// T5's bucket of a distance (key position minus query position): half of the buckets are exact,
   /// the others grow logarithmically up to the maximum distance.
   static func bucket(

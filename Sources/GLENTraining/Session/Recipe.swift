@@ -140,6 +140,9 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var vocabularySize = 8000
   /// Whether decoder steps are fed with tokens instead of states (an ablation).
   public var feedsTokens = false
+  /// Whether what a block of the encoder computes is computed again on the way back, not kept
+  /// (`T5Model.recomputesBlocks`): less memory, more time, the same numbers.
+  public var recomputesBlocks = false
   /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`) in a table
   /// where those of the same documents lie close.
   public var beginsCopying = false

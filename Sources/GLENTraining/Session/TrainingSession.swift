@@ -79,6 +79,7 @@ public struct TrainingSession {
     AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: dataset, in: output)
     var model = try model(for: tokenizer)
+    model.recomputesBlocks = recipe.recomputesBlocks
     let size = model.configuration.vocabularySize
     let settings = IdentifierSettings(
       identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,

@@ -42,9 +42,10 @@ import Testing
   }
 
   private static func step(
-    _ c: Case, chunks: RefinementLoss.Chunks
+    _ c: Case, chunks: RefinementLoss.Chunks, recomputes: Bool = false
   ) throws -> (parts: RefinementLoss.Parts, gradients: Gradients) {
-    let model = try model()
+    var model = try model()
+    model.recomputesBlocks = recomputes
     var settings = IdentifierSettings(identifierLength: 3, maskedTokens: [2, 126, 127])
     settings.feedsTokens = c.feedsTokens
     var loss = RefinementLoss()
@@ -53,6 +54,19 @@ import Testing
       of: model, queries: texts(6, longest: 5, seed: 1), documents: texts(18, longest: 40, seed: 2),
       settings: settings, mask: settings.mask(vocabularySize: 128, on: model.backend),
       dropout: Dropout(rate: c.dropout, key: RandomKey(seed: 3)), chunks: chunks)
+  }
+
+  /// With and without chunks, to the bit: the masks of dropout are the same the second time.
+  @Test(arguments: cases) func computingBlocksAgainChangesNothing(_ c: Case) throws {
+    for chunks in [.init(), RefinementLoss.Chunks(queries: c.queries, documents: c.documents)] {
+      let kept = try Self.step(c, chunks: chunks)
+      let again = try Self.step(c, chunks: chunks, recomputes: true)
+      #expect(try again.parts.total.scalar() == kept.parts.total.scalar())
+      #expect(again.gradients.tensors.keys == kept.gradients.tensors.keys)
+      for (name, gradient) in kept.gradients.tensors {
+        #expect(try again.gradients[name]?.values() == gradient.values(), "\(name)")
+      }
+    }
   }
 
   @Test(arguments: cases) func chunksChangeNothing(_ c: Case) throws {

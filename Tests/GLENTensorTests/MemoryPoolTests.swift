@@ -1,0 +1,114 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import GLENTensor
+
+@Suite struct MemoryPoolTests {
+  /// A source of addresses that nobody touches, and what it has out.
+  private final class Source: Sendable {
+    let out = Mutex<[Int: Int]>([:])
+    private let next = Mutex(1 << 30)
+    let capacity: Int
+
+    init(capacity: Int = .max) { self.capacity = capacity }
+
+    var byteCount: Int { out.withLock { $0.values.reduce(0, +) } }
+
+    func pool(keeping limit: Int = .max, budget: Int = .max) -> MemoryPool {
+      MemoryPool(keeping: limit, budget: budget) { size in
+        guard size <= self.capacity - self.byteCount else { return nil }
+        let address = self.next.withLock { next in
+          defer { next += size + 4096 }
+          return next
+        }
+        self.out.withLock { $0[address] = size }
+        return UnsafeMutableRawPointer(bitPattern: address)
+      } release: { address in
+        let known = self.out.withLock { $0.removeValue(forKey: Int(bitPattern: address)) }
+        #expect(known != nil, "released twice, or never obtained")
+      }
+    }
+  }
+
+  private let mega = 1 << 20
+
+  @Test func otherSizesAreCutFromTheSameMemory() throws {
+    let source = Source()
+    let pool = source.pool()
+    func takeAndFree(_ sizes: [Int]) throws {
+      let blocks = try sizes.map { (try #require(pool.allocate(byteCount: $0)), $0) }
+      for (address, size) in blocks { pool.free(address, byteCount: size) }
+    }
+    try takeAndFree([9 * mega, 5 * mega, 7 * mega])
+    let held = source.byteCount
+    for sizes in [[3 * mega, 3 * mega, 15 * mega], [20 * mega], [Int](repeating: mega, count: 20)] {
+      try takeAndFree(sizes)
+      #expect(source.byteCount == held)
+    }
+    #expect(pool.usedByteCount == 0 && pool.peakByteCount == 21 * mega)
+  }
+
+  /// Random requests; no two blocks in use may overlap, and every one lies in what was obtained.
+  @Test(arguments: 0..<4) func blocksNeverOverlap(seed: UInt64) throws {
+    let source = Source()
+    let pool = source.pool(keeping: 40 * mega)
+    var random = SeededGenerator(RandomKey(seed: seed))
+    var live: [(address: UnsafeMutableRawPointer, size: Int)] = []
+    for _ in 0..<3000 {
+      if live.count < 60, Bool.random(using: &random) {
+        let size = Int(exp2(Double.random(in: 4..<23, using: &random)))
+        live.append((try #require(pool.allocate(byteCount: size)), size))
+      } else if let place = live.indices.randomElement(using: &random) {
+        let (address, size) = live.remove(at: place)
+        pool.free(address, byteCount: size)
+      }
+    }
+    let segments = source.out.withLock { $0 }
+    let ordered = live.sorted { $0.address < $1.address }
+    for (block, next) in zip(ordered, ordered.dropFirst()) {
+      #expect(block.address + block.size <= next.address)
+    }
+    for (address, size) in live {
+      let place = Int(bitPattern: address)
+      #expect(segments.contains { $0.key <= place && place + size <= $0.key + $0.value })
+    }
+    #expect(pool.usedByteCount >= live.reduce(0) { $0 + $1.size })
+    for (address, size) in live { pool.free(address, byteCount: size) }
+    #expect(pool.usedByteCount == 0)
+    // What is unused stays below the limit, and all of it can be had back.
+    #expect(source.byteCount <= 40 * mega)
+    pool.releaseUnused()
+    #expect(source.byteCount == 0)
+  }
+
+  @Test func aBudgetHoldsAndWhatIsKeptMakesRoom() throws {
+    let source = Source()
+    let pool = source.pool(budget: 50 * mega)
+    let first = try #require(pool.allocate(byteCount: 33 * mega))
+    #expect(pool.allocate(byteCount: 18 * mega) == nil)
+    // A segment of the usual size has no room; one for this alone has.
+    let second = try #require(pool.allocate(byteCount: 16 * mega))
+    pool.free(first, byteCount: 33 * mega)
+    // The first segment is too small: it has to go before another fits.
+    #expect(pool.allocate(byteCount: 34 * mega) != nil)
+    #expect(source.byteCount == 50 * mega)
+    pool.free(second, byteCount: 16 * mega)
+  }
+
+  @Test func aSourceThatHasNoMoreGetsBackWhatIsKept() throws {
+    let source = Source(capacity: 40 * mega)
+    let pool = source.pool()
+    let first = try #require(pool.allocate(byteCount: 33 * mega))
+    #expect(pool.allocate(byteCount: 8 * mega) == nil)
+    pool.free(first, byteCount: 33 * mega)
+    #expect(pool.allocate(byteCount: 39 * mega) != nil)
+    #expect(source.byteCount == 39 * mega)
+  }
+
+  @Test func impossibleSizesAreRefused() {
+    let pool = Source().pool()
+    #expect(pool.allocate(byteCount: -1) == nil)
+    #expect(pool.allocate(byteCount: .max) == nil)
+  }
+}
