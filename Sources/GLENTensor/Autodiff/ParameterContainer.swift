@@ -19,6 +19,16 @@ extension ParameterContainer {
   /// The number of values in all parameters.
   public var parameterCount: Int { parameters.reduce(0) { $0 + $1.tensor.count } }
 
+  /// Gives every parameter memory of its own, where it shares it with others or with a mapped file.
+  ///
+  /// Who is about to change them all does well to do so at once: a mapped file stays in memory until its
+  /// last tensor has gone.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public mutating func makeUnique() throws {
+    try visitParameters { try $1.makeUnique() }
+  }
+
   /// The same container with all parameters on another backend.
   ///
   /// - Throws: `TensorError.outOfMemory`.

@@ -52,6 +52,8 @@ public struct PhaseTrainer {
     let clock = ContinuousClock()
     var recent = [Moment(clock.now, objective)]
     let firstStep = step
+    // The file that it came from would otherwise stay mapped beside the copies, until the last of them.
+    if step < o.steps { try model.makeUnique() }
     while step < o.steps, !isExhausted(o) {
       let stops = shouldStop()
       let isDue = o.checkpointInterval > 0 && step > firstStep && step % o.checkpointInterval == 0
