@@ -74,17 +74,14 @@ class Measurement:
 
 
 def measured(command: list[str]) -> Measurement:
-    """Runs a command that prints its times as JSON; its memory is what the system says."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        output = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise GlenError(f"{command[0]} exited with {process.returncode}")
-    answer = json.loads(output)
+    """Runs a command that prints its times and its memory as JSON."""
+    finished = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if finished.returncode != 0:
+        raise GlenError(f"{command[0]} exited with {finished.returncode}")
+    answer = json.loads(finished.stdout)
     return Measurement(
-        Timing(answer["median_ms"], answer["min_ms"]), usage.ru_maxrss / 1024,
-        answer.get("at_rest_kb", 0) / 1024,
+        Timing(answer["median_ms"], answer["min_ms"]), answer["peak_resident_mb"],
+        answer.get("at_rest_mb", 0),
     )
 
 

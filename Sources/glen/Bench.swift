@@ -77,7 +77,8 @@ struct Bench: ParsableCommand {
     let result = Result(
       median_ms: median, min_ms: times[0],
       tokens_per_s: Double(callers * tokens) / median * 1000,
-      peak_tensor_mb: Double(peakByteCount(of: backend)) / 1e6)
+      peak_tensor_mb: Double(peakByteCount(of: backend)) / 1e6,
+      peak_resident_mb: Self.peakResidentByteCount.map { Double($0) / 1e6 })
     if json {
       try Console.json(result)
     } else {
@@ -109,6 +110,17 @@ struct Bench: ParsableCommand {
     (backend as? CUDABackend)?.peakByteCount ?? CPUBackend.shared.peakByteCount
   }
 
+  /// The most memory that the process had resident, where the system says.
+  ///
+  /// `getrusage` would do, but counts what the process that started this one had, too.
+  private static var peakResidentByteCount: Int? {
+    guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else {
+      return nil
+    }
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmHWM:") }
+    return line.flatMap { Int($0.filter(\.isNumber)) }.map { $0 * 1024 }
+  }
+
   // The keys that scripts read.
   // swift-format-ignore: AlwaysUseLowerCamelCase
   private struct Result: Encodable {
@@ -116,5 +128,6 @@ struct Bench: ParsableCommand {
     var min_ms: Double
     var tokens_per_s: Double
     var peak_tensor_mb: Double
+    var peak_resident_mb: Double?
   }
 }
