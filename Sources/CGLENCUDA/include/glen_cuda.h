@@ -4,6 +4,7 @@
 #define GLEN_CUDA_H
 
 #include "glen_attention.h"
+#include "glen_search.h"
 
 #ifdef __cplusplus
 extern "C" {
