@@ -15,6 +15,9 @@ static const char device[] = {
 static const char elementwise[] = {
 #embed "Kernels/elementwise.cu"
     , 0};
+static const char glen_adamw_h[] = {
+#embed "include/glen_adamw.h"
+    , 0};
 static const char glen_attention_h[] = {
 #embed "include/glen_attention.h"
     , 0};
@@ -45,6 +48,7 @@ static const glen_cuda_source sources[] = {
     {"attention.cu", attention},
     {"device.h", device},
     {"elementwise.cu", elementwise},
+    {"glen_adamw.h", glen_adamw_h},
     {"glen_attention.h", glen_attention_h},
     {"glen_search.h", glen_search_h},
     {"random.h", random_h},

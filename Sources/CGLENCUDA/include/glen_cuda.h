@@ -3,6 +3,7 @@
 #ifndef GLEN_CUDA_H
 #define GLEN_CUDA_H
 
+#include "glen_adamw.h"
 #include "glen_attention.h"
 #include "glen_search.h"
 
