@@ -2,11 +2,11 @@ import CGLENCUDA
 import CGLENCUDAHost
 import Foundation
 import GLENTensor
-import GLENTraining
 import Synchronization
 import Testing
 
 @testable import GLENCUDA
+@testable import GLENTraining
 
 /// How often the driver was asked for a launch and for a copy to the host, by `countingBackend`.
 private let launches = Atomic(0), downloads = Atomic(0)
@@ -103,5 +103,18 @@ struct CountingTests {
     #expect(downloads.load(ordering: .relaxed) - before == 1)
     #expect(abs(Double(norm) - expected.squareRoot()) < 1e-5 * expected.squareRoot())
     #expect(try Gradients().norm() == 0)
+  }
+  /// A step's losses, too, however many they are.
+  @Test func lossesAreOneCopyToTheHost() throws {
+    let backend = try countingBackend()
+    let losses = try [("loss", 3.5), ("pairwise", -0.25), ("distance", .nan)].map {
+      (name: $0.0, tensor: try Tensor([Float($0.1)], shape: [], on: backend))
+    }
+    let before = downloads.load(ordering: .relaxed)
+    let read = try LossPart.reading(losses)
+    #expect(downloads.load(ordering: .relaxed) - before == 1)
+    #expect(read.map(\.name) == ["loss", "pairwise", "distance"])
+    #expect(read.prefix(2).map(\.value) == [3.5, -0.25] && read[2].value.isNaN)
+    #expect(try LossPart.reading([]) == [])
   }
 }
