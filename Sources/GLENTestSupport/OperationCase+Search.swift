@@ -28,7 +28,7 @@ extension OperationCase {
             let expected = scores(codes, counts, values, query: query)
               .filter { !isFiltered || allowed[$0.row / 32] >> UInt32($0.row % 32) & 1 == 1 }
               .sorted { ($0.score, $1.row) > ($1.score, $0.row) }
-            // A query that the device gives back to the processor has nothing to compare.
+            // None has so many ties that a device may give it back to the processor.
             let best = (found[query] ?? []).sorted { ($0.score, $1.row) > ($1.score, $0.row) }
             bench.expect(
               "rows of query \(query)", best.prefix(limit).map { Float($0.row) },
