@@ -121,8 +121,8 @@ let package = Package(
     .testTarget(
       name: "GLENCUDATests",
       dependencies: [
-        "CGLENCUDA", "CGLENCUDAHost", "GLENCUDA", "GLENModel", "GLENTensor", "GLENTestSupport",
-        "GLENTraining",
+        "CGLENCUDA", "CGLENCUDAHost", "GLENCUDA", "GLENIndex", "GLENModel", "GLENTensor",
+        "GLENTestSupport", "GLENTraining",
       ],
       swiftSettings: settings),
     .testTarget(name: "GLENTextTests", dependencies: ["GLENText"], swiftSettings: settings),

@@ -15,8 +15,14 @@ static const char device[] = {
 static const char elementwise[] = {
 #embed "Kernels/elementwise.cu"
     , 0};
+static const char glen_adamw_h[] = {
+#embed "include/glen_adamw.h"
+    , 0};
 static const char glen_attention_h[] = {
 #embed "include/glen_attention.h"
+    , 0};
+static const char glen_search_h[] = {
+#embed "include/glen_search.h"
     , 0};
 static const char random_h[] = {
 #embed "Kernels/random.h"
@@ -26,6 +32,9 @@ static const char reductions[] = {
     , 0};
 static const char rows[] = {
 #embed "Kernels/rows.cu"
+    , 0};
+static const char search[] = {
+#embed "Kernels/search.cu"
     , 0};
 static const char tables[] = {
 #embed "Kernels/tables.cu"
@@ -39,10 +48,13 @@ static const glen_cuda_source sources[] = {
     {"attention.cu", attention},
     {"device.h", device},
     {"elementwise.cu", elementwise},
+    {"glen_adamw.h", glen_adamw_h},
     {"glen_attention.h", glen_attention_h},
+    {"glen_search.h", glen_search_h},
     {"random.h", random_h},
     {"reductions.cu", reductions},
     {"rows.cu", rows},
+    {"search.cu", search},
     {"tables.cu", tables},
     {"vocabulary.cu", vocabulary},
 };

@@ -1,3 +1,4 @@
+import CGLENCUDA
 import GLENTensor
 
 extension CUDABackend {
@@ -78,15 +79,34 @@ extension CUDABackend {
     }
   }
 
-  /// One step of AdamW.
-  public func adamW(
-    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
-    _ step: AdamWStep
-  ) {
-    launchEach(
-      .adamW, count: count, .at(gradient), .at(weight), .at(firstMoment), .at(secondMoment),
-      .count(count), .number(step.rate), .number(step.beta1), .number(step.beta2),
-      .number(step.epsilon), .number(step.decay), .number(step.correction1),
-      .number(step.correction2), .number(step.gradientScale))
+  /// One step of AdamW on all parameters, in one launch.
+  public func adamW(_ updates: [AdamWUpdate]) {
+    let elements = Int(glen_adamw_elements)
+    var end = 0
+    let parameters = updates.map { update -> glen_adamw_parameter in
+      end += (update.count + elements - 1) / elements
+      var parameter = glen_adamw_parameter()
+      parameter.gradient = UnsafePointer(Self.floats(update.gradient))
+      parameter.weight = Self.floats(update.weight)
+      parameter.first_moment = Self.floats(update.firstMoment)
+      parameter.second_moment = Self.floats(update.secondMoment)
+      (parameter.count, parameter.end) = (update.count, end)
+      let step = update.step
+      (parameter.rate, parameter.decay, parameter.epsilon) = (step.rate, step.decay, step.epsilon)
+      (parameter.beta1, parameter.beta2) = (step.beta1, step.beta2)
+      (parameter.correction1, parameter.correction2) = (step.correction1, step.correction2)
+      parameter.gradient_scale = step.gradientScale
+      return parameter
+    }
+    parameters.withUnsafeBytes { bytes in
+      withScratch(floats: bytes.count / 4) { memory in
+        upload(bytes, to: memory)
+        launch(.adamW, blocks: (end, 1, 1), .address(memory), .count(parameters.count))
+      }
+    }
+  }
+
+  private static func floats(_ region: Region) -> UnsafeMutablePointer<Float> {
+    region.address.assumingMemoryBound(to: Float.self)
   }
 }

@@ -19,11 +19,16 @@ extension CUDABackend {
   /// Copies host memory in; the driver takes what is not pinned into memory of its own before it
   /// returns.
   public func upload(_ bytes: UnsafeRawBufferPointer, to region: Region) {
+    upload(bytes, to: region.address)
+  }
+
+  /// Copies host memory to an address.
+  func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
     enter()
     note(
       libraries.driver.pointee.cuMemcpyHtoDAsync_v2(
-        region.cuda, source, UInt(bytes.count), stream),
+        UInt64(UInt(bitPattern: address)), source, UInt(bytes.count), stream),
       "upload of \(bytes.count) bytes")
   }
 

@@ -34,12 +34,23 @@ extension OperationCase {
         for t in 1...5 {
           let g = bench.values(count)
           let corrections = (1 - pow(beta1, Double(t)), 1 - pow(beta2, Double(t)))
-          bench.backend.adamW(
+          // Beside it others, one empty, each of which shall stay apart.
+          let zeros = try (0..<3).map { _ in
+            try bench.region([Float](repeating: 0, count: 4097))
+          }
+          let step = AdamWStep(
+            rate: Float(rate), beta1: Float(beta1), beta2: Float(beta2),
+            epsilon: Float(epsilon), decay: Float(decay), update: t, gradientScale: 0.5)
+          let other = [0, 4097].map { size in
+            AdamWUpdate(
+              gradient: zeros[0], weight: zeros[0], firstMoment: zeros[1], secondMoment: zeros[2],
+              count: size, step: step)
+          }
+          let own = AdamWUpdate(
             gradient: try bench.region(g), weight: weight, firstMoment: first,
-            secondMoment: second, count: count,
-            AdamWStep(
-              rate: Float(rate), beta1: Float(beta1), beta2: Float(beta2),
-              epsilon: Float(epsilon), decay: Float(decay), update: t, gradientScale: 0.5))
+            secondMoment: second, count: count, step: step)
+          bench.backend.adamW([other[0], own, other[1]])
+          try bench.expect("another", zeros[1], [Double](repeating: 0, count: 4097))
           for i in 0..<count {
             let scaled = 0.5 * Double(g[i])
             m[i] = beta1 * m[i] + (1 - beta1) * scaled

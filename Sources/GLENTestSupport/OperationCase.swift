@@ -53,6 +53,7 @@ public struct OperationCase: Sendable, CustomStringConvertible {
     tables
     attentions
     reductions
+    searches
     differentiableElementwise
     differentiableRows
     differentiableProducts

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import GLENIndex
+import GLENTensor
 import GLENText
 import GLENTraining
 
@@ -77,10 +78,13 @@ struct Evaluate: ParsableCommand {
     let dataset = try data.dataset(splits: [split])
     let judgements = try RelevanceJudgements(dataset, split: split)
     let questions = Self.questions(of: judgements, in: dataset)
+    let backend = try index.map { _ in try device.backend() }
     let retriever = try index.map {
       try Retriever(
-        opening: URL(fileURLWithPath: $0), on: device.backend(), warn: Console.error)
+        opening: URL(fileURLWithPath: $0), on: backend ?? CPUBackend.shared, warn: Console.error)
     }
+    var ranking = ranking
+    ranking.scanner = backend as? any CodeScanner
     try check(retriever?.snapshot, judgements, questions, dataset)
     // The last row is the one that was asked for.
     let rows: [Row]

@@ -1,5 +1,6 @@
 import Foundation
 import GLENCUDA
+import GLENIndex
 import GLENModel
 import GLENTensor
 
@@ -13,6 +14,38 @@ enum SelfTestBenchmark {
       for precision in CUDABackend.Precision.allCases {
         try run(on: CUDABackend(precision: precision), precision.rawValue, size: 8192)
       }
+      try search(on: CUDABackend())
+    }
+  }
+
+  /// The best 100 of a million documents with random identifiers of three T5 pieces, for batches of
+  /// queries whose scores are there; look-up tables and ranking on the processor are counted too.
+  private static func search(on scanner: CUDABackend) throws {
+    let (documents, steps, vocabulary) = (1_000_000, 3, 32_128)
+    var random = SeededGenerator(RandomKey(seed: 5))
+    let identifiers = (0..<documents * steps).map { _ in
+      Int32.random(in: 3..<32_100, using: &random)
+    }
+    let table = try IdentifierTable.sorting(
+      identifiers: identifiers, weights: [Float](repeating: 1, count: documents * steps),
+      identifierLength: steps, vocabularySize: vocabulary
+    ).table
+    let queries = try (0..<16).map { _ in
+      try QueryScores(
+        logits: (0..<steps * vocabulary).map { _ in Float(random.next() >> 40) * 0x1p-21 },
+        identifierLength: steps, vocabularySize: vocabulary)
+    }
+    let search = try DeviceSearch(
+      IdentifierTables(table), on: scanner,
+      threadCount: ProcessInfo.processInfo.activeProcessorCount)
+    for batch in [1, 256, 4096] {
+      let scores = (0..<batch).map { queries[$0 % queries.count] }
+      let milliseconds = try median(runs: 3, on: scanner) {
+        _ = try search.rank(scores, limit: 100)
+      }
+      row(
+        "search of 1M, batch \(batch)", "exact", milliseconds, Double(batch) / milliseconds,
+        "queries/s")
     }
   }
 
@@ -50,12 +83,12 @@ enum SelfTestBenchmark {
 
   /// Milliseconds, after two runs to warm up.
   private static func median(
-    runs: Int, on backend: any Backend, _ body: () -> Void
+    runs: Int, on backend: any Backend, _ body: () throws -> Void
   ) throws -> Double {
     var times: [Double] = []
     for run in 0..<runs + 2 {
       let begin = ContinuousClock.now
-      body()
+      try body()
       try backend.synchronize()
       if run >= 2 { times.append((ContinuousClock.now - begin) / .milliseconds(1)) }
     }
@@ -66,7 +99,7 @@ enum SelfTestBenchmark {
     _ name: String, _ precision: String, _ milliseconds: Double, _ rate: Double, _ unit: String
   ) {
     // A rate counts thousands of milliseconds where it counts things.
-    let perSecond = unit == "texts/s" ? rate * 1000 : rate
+    let perSecond = unit.hasSuffix("FLOP/s") ? rate : rate * 1000
     SelfTest.row(
       "\(name), \(precision)",
       String(format: "%.2f ms   %.0f %@", milliseconds, perSecond, unit))

@@ -3,5 +3,6 @@
 #include "elementwise.cu"
 #include "reductions.cu"
 #include "rows.cu"
+#include "search.cu"
 #include "tables.cu"
 #include "vocabulary.cu"

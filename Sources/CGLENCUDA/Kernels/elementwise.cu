@@ -1,3 +1,4 @@
+#include "glen_adamw.h"
 #include "random.h"
 
 GLEN_KERNEL(glen_add_scaled, const float *x, float scale, float *y, long count) {
@@ -56,18 +57,28 @@ GLEN_KERNEL(glen_dropout, const float *x, float *y, long first, long count, floa
   }
 }
 
-// AdamW with decoupled decay: w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w).
-GLEN_KERNEL(glen_adamw, const float *gradient, float *weight, float *first_moment,
-            float *second_moment, long count, float rate, float beta1, float beta2, float epsilon,
-            float decay, float correction1, float correction2, float gradient_scale) {
-  float inverse1 = 1 / correction1, inverse2 = 1 / correction2;
-  GLEN_EACH(i, count) {
-    float g = gradient[i] * gradient_scale;
-    float m = beta1 * first_moment[i] + (1 - beta1) * g;
-    float v = beta2 * second_moment[i] + (1 - beta2) * g * g;
-    first_moment[i] = m;
-    second_moment[i] = v;
-    float update = m * inverse1 / (sqrtf(v * inverse2) + epsilon);
-    weight[i] -= rate * (update + decay * weight[i]);
+// AdamW with decoupled decay: w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w). All parameters
+// in one grid: a block finds the parameter that it has a part of.
+GLEN_KERNEL(glen_adamw, const glen_adamw_parameter *parameters, long count) {
+  long block = glen_block().x, index = 0, behind = count - 1;
+  while (index < behind) {
+    long middle = (index + behind) / 2;
+    if (parameters[middle].end > block)
+      behind = middle;
+    else
+      index = middle + 1;
+  }
+  glen_adamw_parameter p = parameters[index];
+  long first = (block - (index > 0 ? parameters[index - 1].end : 0)) * glen_adamw_elements;
+  long end = first + glen_adamw_elements < p.count ? first + glen_adamw_elements : p.count;
+  float inverse1 = 1 / p.correction1, inverse2 = 1 / p.correction2;
+  for (long i = first + glen_thread(); i < end; i += glen_threads()) {
+    float g = p.gradient[i] * p.gradient_scale;
+    float m = p.beta1 * p.first_moment[i] + (1 - p.beta1) * g;
+    float v = p.beta2 * p.second_moment[i] + (1 - p.beta2) * g * g;
+    p.first_moment[i] = m;
+    p.second_moment[i] = v;
+    float update = m * inverse1 / (sqrtf(v * inverse2) + p.epsilon);
+    p.weight[i] -= p.rate * (update + p.decay * p.weight[i]);
   }
 }

@@ -3,7 +3,9 @@
 #ifndef GLEN_CUDA_H
 #define GLEN_CUDA_H
 
+#include "glen_adamw.h"
 #include "glen_attention.h"
+#include "glen_search.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,3 +1,5 @@
+import GLENTensor
+
 extension Retriever {
   /// The documents that answer a question, best first.
   ///
@@ -135,6 +137,13 @@ extension Retriever {
       try BeamSearch(snapshot.tables, width: width).rank(
         scores, limit: limit, collisions: collisions, isAllowed: allowed)
     }
+  }
+
+  /// A search over this snapshot's identifiers on a device, for ranking many queries' scores at once.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public func search(on scanner: any CodeScanner) throws(TensorError) -> DeviceSearch {
+    try DeviceSearch(snapshot.tables, on: scanner, threadCount: batcher.threadCount)
   }
 
   private func hits(

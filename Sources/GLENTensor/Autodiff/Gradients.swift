@@ -41,15 +41,18 @@ public struct Gradients: Sendable {
 
   /// The Euclidean norm of all gradients together.
   ///
-  /// - Throws: `TensorError.backendFailure`, `TensorError.outOfMemory`.
+  /// - Throws: `TensorError.backendFailure`, `.outOfMemory`, and `.backendMismatch` for gradients on
+  ///   several devices.
   public func norm() throws(TensorError) -> Float {
-    var sum = 0.0
-    for name in tensors.keys.sorted() {
-      guard let tensor = tensors[name] else { continue }
-      let square = try Tensor(unset: [], on: tensor.backend)
-      tensor.backend.sumOfSquares(tensor.region, into: square.region, count: tensor.count)
-      sum += Double(try square.scalar())
+    let sorted = tensors.sorted { $0.key < $1.key }
+    guard let backend = sorted.first?.value.backend else { return 0 }
+    // Read back together: each time the host would wait for the device.
+    let squares = try Tensor(unset: [sorted.count], on: backend)
+    for (index, (name, tensor)) in sorted.enumerated() {
+      try Operation.require(tensor.storage, on: backend, "gradient of \(name)")
+      backend.sumOfSquares(
+        tensor.region, into: squares.region.advanced(by: index), count: tensor.count)
     }
-    return Float(sum.squareRoot())
+    return Float(try squares.values().reduce(0.0) { $0 + Double($1) }.squareRoot())
   }
 }

@@ -121,10 +121,8 @@ public protocol Backend: AnyObject, Sendable {
   func sum(_ x: Region, scale: Float, into out: Region, count: Int)
   /// out[0] = sum of the squares of x.
   func sumOfSquares(_ x: Region, into out: Region, count: Int)
-  /// One step of AdamW, in place.
-  func adamW(
-    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
-    _ step: AdamWStep)
+  /// One step of AdamW on each of several parameters, in place; none is listed twice.
+  func adamW(_ updates: [AdamWUpdate])
 }
 
 /// C[m, n] = alpha op(A)[m, k] op(B)[k, n] + beta C; a stride is the distance between rows as they
@@ -227,6 +225,26 @@ public struct AdamWStep: Sendable {
       rest >>= 1
     }
     return result
+  }
+}
+
+/// One step of AdamW on one parameter.
+public struct AdamWUpdate: Sendable {
+  /// What is read, and what is written over; `count` elements each.
+  public var gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region
+  /// How many elements the parameter has.
+  public var count: Int
+  /// The numbers of the step.
+  public var step: AdamWStep
+
+  /// A step on a parameter.
+  public init(
+    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
+    step: AdamWStep
+  ) {
+    (self.gradient, self.weight) = (gradient, weight)
+    (self.firstMoment, self.secondMoment) = (firstMoment, secondMoment)
+    (self.count, self.step) = (count, step)
   }
 }
 

@@ -101,14 +101,16 @@ extension CPUBackend {
     return sums.reduce(0, +)
   }
 
-  /// One step of AdamW.
-  public func adamW(
-    gradient: Region, weight: Region, firstMoment: Region, secondMoment: Region, count: Int,
-    _ step: AdamWStep
-  ) {
-    let (g, w) = (gradient.floats, weight.floats)
-    let (m, v) = (firstMoment.floats, secondMoment.floats)
-    parallel(count, grain: elementGrain) {
+  /// One step of AdamW on each of several parameters.
+  public func adamW(_ updates: [AdamWUpdate]) {
+    for update in updates { adamW(update) }
+  }
+
+  private func adamW(_ update: AdamWUpdate) {
+    let step = update.step
+    let (g, w) = (update.gradient.floats, update.weight.floats)
+    let (m, v) = (update.firstMoment.floats, update.secondMoment.floats)
+    parallel(update.count, grain: elementGrain) {
       let i = $0.lowerBound
       glen_adamw(
         $0.count, step.rate, step.beta1, step.beta2, step.epsilon, step.decay, step.correction1,

@@ -1,4 +1,5 @@
 import GLENIndex
+import GLENTensor
 
 /// Ranks the queries of a split with a retriever, as evaluation needs them.
 public struct SplitRanking: Sendable {
@@ -6,11 +7,15 @@ public struct SplitRanking: Sendable {
   public var depth: Int
   /// How identifiers are searched.
   public var mode: SearchMode
+  /// A device on which identifiers are searched exactly, or nil for the processor; the lists are the
+  /// same.
+  public var scanner: (any CodeScanner)?
 
   /// A ranking of the given depth.
-  public init(depth: Int = 100, mode: SearchMode = .exact) {
+  public init(depth: Int = 100, mode: SearchMode = .exact, scanner: (any CodeScanner)? = nil) {
     self.depth = depth
     self.mode = mode
+    self.scanner = scanner
   }
 
   /// The lists of all queries, in order.
@@ -21,8 +26,7 @@ public struct SplitRanking: Sendable {
     of queries: [Query], by retriever: Retriever, progress: (Int) -> Void = { _ in }
   ) throws -> [RankedList] {
     var result: [RankedList] = []
-    try forEachQuery(queries, retriever) { query, scores in
-      let ranked = try retriever.rank(scores, limit: depth, mode: mode)
+    func add(_ query: Query, _ ranked: [RankedDocument]) {
       result.append(
         RankedList(
           query: query.id,
@@ -32,6 +36,18 @@ public struct SplitRanking: Sendable {
           }))
       progress(result.count)
     }
+    if let scanner, mode == .exact {
+      let search = try retriever.search(on: scanner)
+      try forEachPart(queries, retriever, size: 512) { part, scores in
+        for (query, ranked) in zip(part, try search.rank(scores, limit: depth)) {
+          add(query, ranked)
+        }
+      }
+    } else {
+      try forEachQuery(queries, retriever) { query, scores in
+        add(query, try retriever.rank(scores, limit: depth, mode: mode))
+      }
+    }
     return result
   }
 
@@ -39,12 +55,19 @@ public struct SplitRanking: Sendable {
   func forEachQuery(
     _ queries: [Query], _ retriever: Retriever, _ body: (Query, QueryScores) throws -> Void
   ) throws {
-    // Some questions at a time: the scores of all of them together might not fit the memory.
-    for first in stride(from: 0, to: queries.count, by: 64) {
-      let part = queries[first..<min(first + 64, queries.count)]
-      for (query, scores) in zip(part, try retriever.scores(of: part.map(\.text))) {
-        try body(query, scores)
-      }
+    try forEachPart(queries, retriever, size: 64) { part, scores in
+      for (query, scores) in zip(part, scores) { try body(query, scores) }
+    }
+  }
+
+  /// Hands over the scores of some queries at a time: those of all might not fit the memory.
+  private func forEachPart(
+    _ queries: [Query], _ retriever: Retriever, size: Int,
+    _ body: (ArraySlice<Query>, [QueryScores]) throws -> Void
+  ) throws {
+    for first in stride(from: 0, to: queries.count, by: size) {
+      let part = queries[first..<min(first + size, queries.count)]
+      try body(part, try retriever.scores(of: part.map(\.text)))
     }
   }
 }

@@ -42,6 +42,7 @@ public struct AdamW: Sendable {
     var moments = self.moments
     self.moments = [:]
     defer { self.moments = moments }
+    var updates = AdamWUpdates()
     try model.visitParameters { name, parameter in
       guard let gradient = gradients[name] else { return }
       let backend = parameter.backend
@@ -53,7 +54,7 @@ public struct AdamW: Sendable {
             first: try Tensor(repeating: 0, shape: parameter.shape, on: backend),
             second: try Tensor(repeating: 0, shape: parameter.shape, on: backend))
         }
-      try adamW(
+      try updates.add(
         &parameter, gradient: gradient, firstMoment: &own.first, secondMoment: &own.second,
         AdamWStep(
           rate: rate(name), beta1: beta1, beta2: beta2, epsilon: epsilon,
@@ -61,5 +62,6 @@ public struct AdamW: Sendable {
           gradientScale: gradientScale))
       moments[name] = own
     }
+    updates.run()
   }
 }

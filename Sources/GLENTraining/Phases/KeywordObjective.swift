@@ -82,18 +82,15 @@ public struct KeywordObjective: TrainingObjective {
     var loss = KeywordLoss()
     (loss.feedsTokens, loss.contrastWeight) = (recipe.feedsTokens, contrast.weight)
     let dropout = Dropout(rate: dropout ?? model.configuration.dropoutRate, key: key.split(1))
-    var losses: [LossPart] = []
+    var others: [(name: String, tensor: Tensor)] = []
     let (total, gradients) = try valueAndGradient(of: model) {
       let parts = try loss.parts($0, packed, targets: targets, dropout: dropout)
       if let contrast = parts.contrast {
-        losses = [
-          LossPart(name: "keywords", value: try parts.keywords.scalar()),
-          LossPart(name: "contrast", value: try contrast.scalar()),
-        ]
+        others = [("keywords", parts.keywords.detached), ("contrast", contrast.detached)]
       }
       return parts.total
     }
-    return ([LossPart(name: "loss", value: try total.scalar())] + losses, gradients)
+    return (try LossPart.reading([("loss", total)] + others), gradients)
   }
 
   /// The examples of a batch in words.

@@ -95,14 +95,11 @@ public struct RefinementObjective: TrainingObjective {
       sampler.update(document, identifier: parts.identifiers[index * n..<(index + 1) * n])
     }
     samplingDuration += clock.now - begin
-    let losses = [
-      LossPart(name: "loss", value: try parts.total.scalar()),
-      LossPart(name: "pairwise", value: try parts.pairwise.scalar()),
-      LossPart(name: "retrieval", value: try parts.retrieval.scalar()),
-      LossPart(name: "distance", value: try parts.distance.scalar()),
-      LossPart(name: "temperature", value: loss.temperature),
-    ]
-    return (losses, gradients)
+    let losses = try LossPart.reading([
+      ("loss", parts.total), ("pairwise", parts.pairwise), ("retrieval", parts.retrieval),
+      ("distance", parts.distance),
+    ])
+    return (losses + [LossPart(name: "temperature", value: loss.temperature)], gradients)
   }
 
   /// The queries of a batch in tokens, and for each in turn its positive document and negatives.

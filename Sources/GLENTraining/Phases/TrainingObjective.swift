@@ -48,6 +48,22 @@ public struct LossPart: Sendable, Equatable {
   public var name: String
   /// Its value.
   public var value: Float
+
+  /// The values of some losses, each a tensor of one element, with one copy from their device.
+  ///
+  /// The host waits for the device there, so call it once, after all work of the step was given out.
+  ///
+  /// - Throws: `TensorError`.
+  static func reading(_ losses: [(name: String, tensor: Tensor)]) throws(TensorError) -> [LossPart]
+  {
+    guard let backend = losses.first?.tensor.backend else { return [] }
+    let all = try Tensor(unset: [losses.count], on: backend)
+    for (index, loss) in losses.enumerated() {
+      backend.copy(loss.tensor.region, to: all.region.advanced(by: index), count: 1)
+    }
+    let values = try all.values()
+    return zip(losses, values).map { LossPart(name: $0.0.name, value: $0.1) }
+  }
 }
 
 /// The order in which examples are seen: a fresh permutation for every epoch.
