@@ -29,6 +29,22 @@ extension ParameterContainer {
     try visitParameters { try $1.makeUnique() }
   }
 
+  /// The parameters (1 - share) θ + share θ', where θ' are those of another container of the same shape.
+  ///
+  /// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+  public func mixed(with other: Self, share: Float) throws -> Self {
+    var result = self
+    var others = other.parameters.makeIterator()
+    try result.visitParameters { name, tensor in
+      guard let next = others.next(), next.name == name else {
+        throw TensorError.invalidArgument(
+          operation: "mixed", reason: "the other container has no parameter \(name) there")
+      }
+      tensor = try add(scaled(tensor, by: 1 - share), next.tensor, scale: share)
+    }
+    return result
+  }
+
   /// The same container with all parameters on another backend.
   ///
   /// - Throws: `TensorError.outOfMemory`.

@@ -24,6 +24,9 @@ public struct PhaseTrainer {
   /// Asked before every step; true saves a checkpoint and stops with `CancellationError`.
   public var shouldStop: () -> Bool = { Task.isCancelled }
 
+  /// The model after the last update; nil before `train` has returned, or if that made no update.
+  private(set) var last: T5Model?
+
   let key: RandomKey
   /// The best validation so far, the updates before it, and the model that it measured.
   private var best: (value: Double, step: Int, model: T5Model)?
@@ -98,7 +101,17 @@ public struct PhaseTrainer {
       progress.samplingShare = (last.sampling - first.sampling) / .seconds(1) / seconds
       report(progress)
     }
+    last = step > firstStep ? model : nil
     if let best { model = best.model }
+  }
+
+  /// The best validation so far; nil without validation.
+  var bestValue: Double? { best?.value }
+
+  /// Puts a better model in the place of the best one, for checkpoints that are still to come.
+  mutating func keep(_ model: T5Model, value: Double) {
+    // When the phase has ended follows from the step of the best validation, which stays.
+    best = (value, best?.step ?? step, model)
   }
 
   /// Whether as many validations as the patience allows have come after the best one.

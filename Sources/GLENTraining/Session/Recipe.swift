@@ -81,6 +81,9 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
     public var targetsEnd = true
+    /// Whether the phase may end with a mean of the model that it began with and of its last one, if that
+    /// does better in validation.
+    public var mixesBeginning = false
     /// The contrast between texts and corrupted copies of them.
     public var contrast = Contrast()
   }
@@ -176,7 +179,7 @@ public struct Recipe: Sendable, Codable, Equatable {
         steps: 2500, batchSize: 64, learningRate: 2e-3, decoderLearningRate: 2e-3,
         warmupSteps: 50, schedule: .squareRoot, dropout: 0, validationInterval: 500),
       queryWeight: 2, chunkWeight: 8, chunkLength: 48, shortestChunkLength: 6, tokenDropRate: 0.5,
-      targetsEnd: false),
+      targetsEnd: false, mixesBeginning: true),
     refinement: Refinement(
       optimization: Optimization(
         steps: 80, batchSize: 32, learningRate: 1e-4, decoderLearningRate: 1e-4, dropout: 0,

@@ -162,7 +162,11 @@ public struct TrainingSession {
         try run(&trainer, &model, &objective, resuming: resumeURL)
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
+        let beginning = model
         try run(&trainer, &model, &objective, resuming: resumeURL)
+        if recipe.keywords.mixesBeginning, let validator {
+          try mix(&model, beginning: beginning, &trainer, validator)
+        }
         // Whoever is stopped in the next phase before its first checkpoint goes on from here.
         if phase != phases.last {
           try trainer.saveCheckpoint(model, objective, memory: objective.memory)
