@@ -9,6 +9,12 @@ static const char all[] = {
 static const char attention[] = {
 #embed "Kernels/attention.cu"
     , 0};
+static const char attention_bf16[] = {
+#embed "Kernels/attention_bf16.cu"
+    , 0};
+static const char attention_one[] = {
+#embed "Kernels/attention_one.cu"
+    , 0};
 static const char device[] = {
 #embed "Kernels/device.h"
     , 0};
@@ -46,6 +52,8 @@ static const char vocabulary[] = {
 static const glen_cuda_source sources[] = {
     {"all.cu", all},
     {"attention.cu", attention},
+    {"attention_bf16.cu", attention_bf16},
+    {"attention_one.cu", attention_one},
     {"device.h", device},
     {"elementwise.cu", elementwise},
     {"glen_adamw.h", glen_adamw_h},

@@ -21,13 +21,39 @@ extension CUDABackend {
   /// Multi-head attention; a block for each tile of queries of each head of each sequence.
   public func attention(_ a: AttentionArguments) {
     var operands = Self.operands(a)
-    attend(.output, &operands, a, longest: a.longestQueries, into: a.output, accumulating: false)
+    operands.result = Self.target(a.output)
+    if isSingle(a) {
+      launchSingles(.attentionOne, .attentionOneWide, &operands, a)
+    } else if isRounded(a) {
+      launchRounded(.outputRounded, &operands, a, longest: a.longestQueries)
+    } else {
+      attend(.output, &operands, a, longest: a.longestQueries)
+    }
   }
 
   /// The gradients of `attention`; the probabilities are computed again from the kept sums.
   public func attentionBackward(_ a: AttentionArguments, _ g: AttentionGradients) {
     var operands = Self.operands(a)
     operands.doutput = Self.floats(g.dOutput)
+    operands.result = Self.target(g.dQueries)
+    operands.accumulates = g.accumulatingQueries ? 1 : 0
+    operands.keys_result = Self.target(g.dKeys)
+    operands.accumulates_keys = g.accumulatingKeys ? 1 : 0
+    operands.values_result = Self.target(g.dValues)
+    operands.accumulates_values = g.accumulatingValues ? 1 : 0
+    if isSingle(a) {
+      withDistances(&operands, a, g, tiles: a.sequences) { operands in
+        launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
+      }
+    } else {
+      tiledBackward(&operands, a, g)
+    }
+  }
+
+  /// The gradients by tiles: those of the queries, then those of keys and values.
+  private func tiledBackward(
+    _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients
+  ) {
     // Without a query, too, keys and values have gradients to set.
     withScratch(floats: max(a.heads * a.totalQueries, 1)) { delta in
       let rowsOfBlock = Kernel.threads / 32
@@ -37,38 +63,45 @@ extension CUDABackend {
         .at(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
         .count(a.totalQueries))
       operands.delta = UnsafePointer(delta.assumingMemoryBound(to: Float.self))
-      queriesBackward(&operands, a, g)
-      attend(
-        .keys, &operands, a, longest: a.longestKeys, into: g.dKeys,
-        accumulating: g.accumulatingKeys)
-      attend(
-        .values, &operands, a, longest: a.longestKeys, into: g.dValues,
-        accumulating: g.accumulatingValues)
+      let isRounded = isRounded(a) && g.dOutput.offset % 4 == 0
+      let rows =
+        isRounded
+        ? Self.roundedTile
+        : Shapes.queries.kernel(headWidth: a.headWidth, longest: a.longestQueries).rows
+      let tiles = (a.longestQueries + rows - 1) / rows * a.sequences
+      withDistances(&operands, a, g, tiles: tiles) { operands in
+        if isRounded {
+          launchRounded(.queriesRounded, &operands, a, longest: a.longestQueries)
+        } else {
+          attend(.queries, &operands, a, longest: a.longestQueries)
+        }
+      }
+      if isRounded {
+        launchRounded(.keysRounded, &operands, a, longest: a.longestKeys)
+      } else {
+        (operands.result, operands.accumulates) = (operands.keys_result, operands.accumulates_keys)
+        attend(.keys, &operands, a, longest: a.longestKeys)
+        operands.result = operands.values_result
+        operands.accumulates = operands.accumulates_values
+        attend(.values, &operands, a, longest: a.longestKeys)
+      }
     }
   }
 
-  /// The gradients of the queries and of the bias, which is the sum of the scores' by distance: first
-  /// within each tile, then over the tiles, then over the distances of a bucket.
-  private func queriesBackward(
-    _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients
+  /// The bias's gradient is the sum of the scores' by distance: first within each tile, by the
+  /// kernel that `body` starts, then over the tiles, then over the distances of a bucket.
+  private func withDistances(
+    _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients, tiles: Int,
+    _ body: (inout glen_attention) -> Void
   ) {
-    guard let dBias = g.dBias, let bias = a.bias else {
-      attend(
-        .queries, &operands, a, longest: a.longestQueries, into: g.dQueries,
-        accumulating: g.accumulatingQueries)
-      return
-    }
-    let rows = Shapes.queries.kernel(headWidth: a.headWidth, longest: a.longestQueries).rows
-    let tiles = (a.longestQueries + rows - 1) / rows * a.sequences
+    guard let dBias = g.dBias, let bias = a.bias else { return body(&operands) }
     let distances = 2 * bias.reach + 1
     let width = a.heads * distances
     withScratch(floats: (tiles + 1) * width) { memory in
       let sums = memory + 4 * tiles * width
       fill(memory, with: 0, count: tiles * width)
       operands.distances = memory.assumingMemoryBound(to: Float.self)
-      attend(
-        .queries, &operands, a, longest: a.longestQueries, into: g.dQueries,
-        accumulating: g.accumulatingQueries)
+      body(&operands)
       operands.distances = nil
       launchEach(
         .attentionDistances, count: width, .address(memory), .count(tiles), .address(sums),
@@ -79,20 +112,54 @@ extension CUDABackend {
     }
   }
 
+  /// Whether no sequence has more than one query, as in a rollout.
+  private func isSingle(_ a: AttentionArguments) -> Bool {
+    a.longestQueries <= 1 && a.headWidth <= 768
+  }
+
+  /// Rows and columns of a tile of the kernels that round to bfloat16.
+  private static let roundedTile = 64
+
+  /// Whether products are of bfloat16 and the heads such that its kernels read them, four numbers at
+  /// once.
+  private func isRounded(_ a: AttentionArguments) -> Bool {
+    precision == .bfloat16 && a.headWidth <= Self.roundedTile && a.headWidth % 8 == 0
+      && [a.queries, a.keys, a.values].allSatisfy { $0.offset % 4 == 0 }
+  }
+
   private func attend(
-    _ shapes: Shapes, _ operands: inout glen_attention, _ a: AttentionArguments, longest: Int,
-    into result: Region, accumulating: Bool
+    _ shapes: Shapes, _ operands: inout glen_attention, _ a: AttentionArguments, longest: Int
   ) {
     let (kernel, rows, columns) = shapes.kernel(headWidth: a.headWidth, longest: longest)
     let tiles = (longest + rows - 1) / rows
     operands.tiles = tiles
-    operands.result = result.address.assumingMemoryBound(to: Float.self)
-    operands.accumulates = accumulating ? 1 : 0
+    launch(
+      kernel, &operands,
+      blocks: (tiles * a.sequences, a.heads, (a.headWidth + columns - 1) / columns))
+  }
+
+  private func launchRounded(
+    _ kernel: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments, longest: Int
+  ) {
+    let tiles = (longest + Self.roundedTile - 1) / Self.roundedTile
+    operands.tiles = tiles
+    launch(kernel, &operands, blocks: (tiles * a.sequences, a.heads, 1), threads: 128)
+  }
+
+  private func launchSingles(
+    _ narrow: Kernel, _ wide: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments
+  ) {
+    launch(
+      a.headWidth <= 64 ? narrow : wide, &operands, blocks: (a.sequences, a.heads, 1), threads: 128)
+  }
+
+  private func launch(
+    _ kernel: Kernel, _ operands: inout glen_attention, blocks: (x: Int, y: Int, z: Int),
+    threads: Int = Kernel.threads
+  ) {
     withUnsafeMutablePointer(to: &operands) { operands in
       var arguments: [UnsafeMutableRawPointer?] = [UnsafeMutableRawPointer(operands)]
-      launch(
-        kernel,
-        blocks: (tiles * a.sequences, a.heads, (a.headWidth + columns - 1) / columns), &arguments)
+      launch(kernel, blocks: blocks, threads: threads, &arguments)
     }
   }
 
@@ -103,6 +170,7 @@ extension CUDABackend {
     operands.values = floats(a.values)
     operands.query_offsets = integers(a.queryOffsets)
     operands.key_offsets = integers(a.keyOffsets)
+    operands.output = floats(a.output)
     operands.log_sums = a.logSums.address.assumingMemoryBound(to: Float.self)
     operands.heads = a.heads
     operands.head_width = a.headWidth
@@ -125,7 +193,11 @@ extension CUDABackend {
   }
 
   private static func floats(_ region: Region) -> UnsafePointer<Float> {
-    UnsafePointer(region.address.assumingMemoryBound(to: Float.self))
+    UnsafePointer(target(region))
+  }
+
+  private static func target(_ region: Region) -> UnsafeMutablePointer<Float> {
+    region.address.assumingMemoryBound(to: Float.self)
   }
 
   private static func integers(_ region: Region) -> UnsafePointer<Int32> {

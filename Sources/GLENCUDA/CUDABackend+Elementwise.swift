@@ -8,7 +8,7 @@ extension CUDABackend {
   }
 
   /// Enough blocks to fill any device a few times over; further elements are further turns.
-  private static func blocks(for count: Int) -> Int {
+  static func blocks(for count: Int) -> Int {
     min((count + Kernel.threads - 1) / Kernel.threads, 4096)
   }
 

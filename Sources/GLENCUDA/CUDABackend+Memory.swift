@@ -25,6 +25,7 @@ extension CUDABackend {
   /// Copies host memory to an address.
   func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
+    forgetRounded()
     enter()
     note(
       libraries.driver.pointee.cuMemcpyHtoDAsync_v2(
@@ -56,6 +57,7 @@ extension CUDABackend {
   /// Copies elements.
   public func copy(_ source: Region, to destination: Region, count: Int) {
     guard count > 0 else { return }
+    forgetRounded()
     enter()
     note(
       libraries.driver.pointee.cuMemcpyDtoDAsync_v2(
@@ -81,6 +83,7 @@ extension CUDABackend {
   /// Sets elements at an address.
   func fill(_ address: UnsafeMutableRawPointer, with value: Float, count: Int) {
     guard count > 0 else { return }
+    forgetRounded()
     enter()
     note(
       libraries.driver.pointee.cuMemsetD32Async(

@@ -25,6 +25,8 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   public let device: CUDADevice
   /// How products are computed.
   public let precision: Precision
+  /// How long kernels and products took, where that was asked for.
+  public let profile: CUDAProfile?
   let libraries: CUDALibraries
   let memory: MemoryPool
   let stream: UnsafeMutableRawPointer
@@ -32,29 +34,32 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   private let context: UnsafeMutableRawPointer
   private let kernels: [Kernel: UnsafeMutableRawPointer]
   private let failure = Mutex<String?>(nil)
-  /// cuBLAS's handle may be used by one thread at a time.
-  let blasLock = Mutex(())
+  /// What the last products rounded. Its lock is also cuBLAS's, whose handle may be used by one thread
+  /// at a time.
+  let roundedFactors = Mutex<[RoundedFactor]>([])
 
   /// The first GPU, or that with the given number.
   ///
   /// Compiles the kernels for it at first, which takes some seconds, and keeps them on disk. Tensors
   /// and what is kept for reuse together take at most `memoryBudget` bytes; by default all that the
-  /// device gives.
+  /// device gives. With `profiles` it keeps a `profile`, and is slower for it.
   ///
   /// - Throws: `CUDAError` for a library, device or kernel that is missing.
   public convenience init(
-    ordinal: Int = 0, precision: Precision = .float32, memoryBudget: Int = .max
+    ordinal: Int = 0, precision: Precision = .float32, memoryBudget: Int = .max,
+    profiles: Bool = false
   ) throws(CUDAError) {
     try self.init(
       libraries: try .load(), ordinal: ordinal, precision: precision, memoryBudget: memoryBudget,
-      cacheFolder: CUDAProgram.cacheFolder)
+      cacheFolder: CUDAProgram.cacheFolder, profiles: profiles)
   }
 
   /// A backend over given libraries.
   init(
     libraries: CUDALibraries, ordinal: Int, precision: Precision, memoryBudget: Int,
-    cacheFolder: URL
+    cacheFolder: URL, profiles: Bool = false
   ) throws(CUDAError) {
+    profile = profiles ? CUDAProfile() : nil
     let driver = libraries.driver
     let count = try CUDADevice.count(driver)
     guard (0..<count).contains(ordinal) else { throw .noDevice(ordinal: ordinal, count: count) }
@@ -152,6 +157,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
 
   deinit {
     enter()
+    forgetRounded()
     memory.releaseUnused()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)
@@ -167,6 +173,20 @@ public final class CUDABackend: Backend, @unchecked Sendable {
 
   /// Makes the device's context this thread's own.
   func enter() { _ = libraries.driver.pointee.cuCtxSetCurrent(context) }
+
+  /// Waits and begins to measure, where a profile is kept.
+  func beginProfile() {
+    guard let profile else { return }
+    _ = libraries.driver.pointee.cuStreamSynchronize(stream)
+    profile.begin()
+  }
+
+  /// Waits, and counts what was begun.
+  func endProfile(_ name: @autoclosure () -> String) {
+    guard let profile else { return }
+    _ = libraries.driver.pointee.cuStreamSynchronize(stream)
+    profile.end(name())
+  }
 
   /// Keeps the first failure.
   func note(_ status: Int32, _ function: @autoclosure () -> String) {
@@ -185,21 +205,13 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     }
   }
 
-  /// Starts a kernel; nothing happens where a grid is empty.
+  /// Starts a kernel that may write anything; nothing happens where a grid is empty.
   func launch(
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   ) {
-    guard blocks.x > 0, blocks.y > 0, blocks.z > 0 else { return }
-    guard blocks.x < 1 << 31, blocks.y < 1 << 16, blocks.z < 1 << 16,
-      let function = kernels[kernel]
-    else { return fail("\(kernel.rawValue): a grid of \(blocks) is too large") }
-    enter()
-    note(
-      libraries.driver.pointee.cuLaunchKernel(
-        function, UInt32(blocks.x), UInt32(blocks.y), UInt32(blocks.z), UInt32(threads), 1, 1, 0,
-        stream, arguments, nil),
-      kernel.rawValue)
+    forgetRounded()
+    start(kernel, blocks: blocks, threads: threads, arguments)
   }
 
   /// Starts a kernel with arguments of at most eight bytes each.
@@ -215,11 +227,38 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     all arguments: [KernelArgument]
   ) {
+    forgetRounded()
+    start(kernel, blocks: blocks, threads: threads, arguments)
+  }
+
+  /// Starts a kernel that writes nothing but scratch memory.
+  func start(
+    _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
+    _ arguments: [KernelArgument]
+  ) {
     var words = arguments.map(\.bits)
     words.withUnsafeMutableBytes { bytes in
       var addresses = arguments.indices.map { index in bytes.baseAddress.map { $0 + 8 * index } }
-      launch(kernel, blocks: blocks, threads: threads, &addresses)
+      start(kernel, blocks: blocks, threads: threads, &addresses)
     }
+  }
+
+  private func start(
+    _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int,
+    _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+  ) {
+    guard blocks.x > 0, blocks.y > 0, blocks.z > 0 else { return }
+    guard blocks.x < 1 << 31, blocks.y < 1 << 16, blocks.z < 1 << 16,
+      let function = kernels[kernel]
+    else { return fail("\(kernel.rawValue): a grid of \(blocks) is too large") }
+    enter()
+    beginProfile()
+    note(
+      libraries.driver.pointee.cuLaunchKernel(
+        function, UInt32(blocks.x), UInt32(blocks.y), UInt32(blocks.z), UInt32(threads), 1, 1, 0,
+        stream, arguments, nil),
+      kernel.rawValue)
+    endProfile(kernel.rawValue)
   }
 
   /// Memory for the length of a call: what comes after it on the stream may have it again.

@@ -33,8 +33,12 @@ extension OperationCase {
       maximumDistance: 128),
     // Several tiles of queries and of keys.
     AttentionSetting(
-      queryLengths: [130, 3], keyLengths: [133, 66], headWidth: 20, bias: (8, true),
+      queryLengths: [130, 3], keyLengths: [133, 66], headWidth: 24, bias: (8, true),
       isCausal: true, dropout: DropoutMask(rate: 0.2, key: key, firstRow: 1000)),
+    AttentionSetting(
+      queryLengths: [1, 0, 1], keyLengths: [90, 6, 3], headWidth: 64, bias: (32, false),
+      dropout: DropoutMask(rate: 0.2, key: key, firstRow: 7)),
+    AttentionSetting(queryLengths: [1, 1], keyLengths: [40, 3], heads: 1, headWidth: 130),
     // Wide heads: the states themselves are keys and values.
     AttentionSetting(
       queryLengths: [9, 1, 18], keyLengths: [30, 70, 5], headWidth: 96, bias: (8, true),
@@ -45,7 +49,7 @@ extension OperationCase {
   ]
 
   /// attention and attentionBackward.
-  static let attentions: [OperationCase] = list {
+  public static let attentions: [OperationCase] = list {
     for s in attentionSettings {
       for adds in [(false, false, false), (true, true, true), (true, false, true)] {
         OperationCase(

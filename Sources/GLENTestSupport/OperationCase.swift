@@ -37,8 +37,11 @@ public struct OperationCase: Sendable, CustomStringConvertible {
   }
 
   /// What is wrong with the case's results; empty if nothing is.
-  public func failures(on backend: any Backend) throws -> [String] {
-    try results(on: backend).compactMap { $0.failure(tolerance: tolerance) }
+  ///
+  /// - Parameter rounding: what the backend's own rounding may be off, where that is more than the
+  ///   case allows.
+  public func failures(on backend: any Backend, rounding: Double = 0) throws -> [String] {
+    try results(on: backend).compactMap { $0.failure(tolerance: max(tolerance, rounding)) }
   }
 
   /// Every case there is: each function of the `Backend` protocol, then each differentiable

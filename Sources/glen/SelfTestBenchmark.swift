@@ -15,6 +15,7 @@ enum SelfTestBenchmark {
         try run(on: CUDABackend(precision: precision), precision.rawValue, size: 8192)
       }
       try search(on: CUDABackend())
+      try profile(on: CUDABackend(precision: .bfloat16, profiles: true))
     }
   }
 
@@ -47,6 +48,25 @@ enum SelfTestBenchmark {
         "search of 1M, batch \(batch)", "exact", milliseconds, Double(batch) / milliseconds,
         "queries/s")
     }
+  }
+
+  /// Which kernels and products a step of phase 1 spends its time in.
+  private static func profile(on backend: CUDABackend) throws {
+    guard let base = T5Configuration(preset: "base"), let profile = backend.profile else { return }
+    var model = try T5Model(random: base, key: RandomKey(seed: 1), on: backend)
+    for runs in [1, 3] {
+      profile.reset()
+      let work = BenchmarkWork(
+        task: .keywords, batch: 128, lengths: LengthList(156), identifierLength: 3, warmUps: 0)
+      _ = try work.times(&model, runs: runs)
+    }
+    for entry in profile.entries.prefix(30) {
+      SelfTest.row(
+        entry.name,
+        String(format: "%.2f ms   in %d calls of a step", entry.milliseconds / 3, entry.count / 3))
+    }
+    let all = profile.entries.reduce(0) { $0 + $1.milliseconds } / 3
+    SelfTest.row("all", String(format: "%.2f ms", all))
   }
 
   private static func run(on backend: any Backend, _ precision: String, size: Int) throws {

@@ -23,6 +23,7 @@ struct Machine {
   glen_place block, blocks;
   int phase[most_threads];
   double slots[phases][most_threads];
+  unsigned words[phases][most_threads][6];
   bool any[phases];
 };
 extern Machine machine;
@@ -53,6 +54,7 @@ struct Registration {
   static void name(__VA_ARGS__); \
   static const glen_host::Registration name##_registration(#name, name); \
   static void name(__VA_ARGS__)
+#define GLEN_KERNEL_OF(name, threads, blocks, ...) GLEN_KERNEL(name, __VA_ARGS__)
 #define GLEN_DEVICE static inline
 #define GLEN_MEMBER inline
 #define GLEN_SHARED static
@@ -85,6 +87,44 @@ template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes)
   Value other;
   std::memcpy(&other, &m.slots[phase][m.thread ^ lanes], sizeof other);
   return other;
+}
+
+// To the nearest, ties to even, as the device rounds.
+GLEN_DEVICE unsigned glen_bfloat16(float x) {
+  unsigned bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  if (x != x) return 0x7fff;
+  return (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+}
+GLEN_DEVICE unsigned glen_pair(float first, float second) {
+  return glen_bfloat16(first) | glen_bfloat16(second) << 16;
+}
+GLEN_DEVICE float glen_half(unsigned pair, int half) {
+  unsigned bits = half ? pair & 0xffff0000u : pair << 16;
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  auto &m = glen_host::machine;
+  int phase = m.phase[m.thread];
+  unsigned(*words)[6] = m.words[phase];
+  const unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
+  std::memcpy(words[m.thread], mine, sizeof mine);
+  glen_barrier();
+  m.phase[m.thread] = (phase + 1) % glen_host::phases;
+  m.any[(phase + 2) % glen_host::phases] = false;
+  words += m.thread / 32 * 32;
+  int lane = m.thread % 32;
+  for (int i = 0; i < 4; i++) {
+    int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+    for (int k = 0; k < 16; k++) {
+      unsigned left = words[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2];
+      unsigned right = words[column * 4 + k % 8 / 2][4 + k / 8];
+      c[i] += glen_half(left, k % 2) * glen_half(right, k % 2);
+    }
+  }
 }
 
 #endif

@@ -9,9 +9,11 @@ let hostLibraries = CUDALibraries(
   driver: glen_host_driver(), nvrtc: glen_host_nvrtc(), blas: glen_host_blas())
 
 /// The CUDA backend on the stand-ins: the same Swift and the same kernels, on the processor.
-func hostBackend(memoryBudget: Int = .max, cacheFolder: URL? = nil) throws -> CUDABackend {
+func hostBackend(
+  precision: CUDABackend.Precision = .float32, memoryBudget: Int = .max, cacheFolder: URL? = nil
+) throws -> CUDABackend {
   try CUDABackend(
-    libraries: hostLibraries, ordinal: 0, precision: .float32, memoryBudget: memoryBudget,
+    libraries: hostLibraries, ordinal: 0, precision: precision, memoryBudget: memoryBudget,
     cacheFolder: cacheFolder
       ?? FileManager.default.temporaryDirectory.appendingPathComponent("glen-cuda-tests"))
 }

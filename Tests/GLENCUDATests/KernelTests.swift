@@ -12,6 +12,8 @@ import Testing
 struct KernelTests {
   private static let backend = Result { try hostBackend() }
 
+  private static let rounding = Result { try hostBackend(precision: .bfloat16) }
+
   @Test(arguments: OperationCase.all)
   func agreesWithTheReference(_ operation: OperationCase) throws {
     let failures = try operation.failures(on: try Self.backend.get())
@@ -27,7 +29,77 @@ struct KernelTests {
     #expect(try bits(operation) == forward)
   }
 
+  /// Factors of bfloat16 have seven bits of fraction; a wrong place in a tile is off by far more.
+  @Test(arguments: OperationCase.attentions)
+  func agreesWithRoundedFactors(_ operation: OperationCase) throws {
+    let failures = try operation.failures(on: try Self.rounding.get(), rounding: 4e-2)
+    #expect(failures == [])
+  }
+
+  @Test(arguments: OperationCase.attentions)
+  func isTheSameWithRoundedFactorsForAnyOrderOfThreads(_ operation: OperationCase) throws {
+    let backend = try Self.rounding.get()
+    let forward = try bits(operation, on: backend)
+    glen_host_reverse_threads(1)
+    defer { glen_host_reverse_threads(0) }
+    #expect(try bits(operation, on: backend) == forward)
+  }
+
+  /// A factor that was rounded is used again, but not once it was written.
+  @Test func roundedFactorsAreNotStale() throws {
+    let backend = try Self.rounding.get()
+    let (m, n, k) = (256, 264, 272)
+    var random = SeededGenerator(RandomKey(seed: 9))
+    func values(_ count: Int) -> [Float] {
+      (0..<count).map { _ in Float.random(in: -1...1, using: &random) }
+    }
+    let (first, second) = (values(m * k), values(n * k))
+    let a = try Tensor(first, shape: [m, k], on: backend)
+    let b = try Tensor(second, shape: [n, k], on: backend)
+    let c = try Tensor(unset: [m, n], on: backend)
+    func multiply(_ a: Tensor, into c: Tensor) {
+      backend.matrixProduct(
+        MatrixProduct(m: m, n: n, k: k, a: a.region, b: b.region, c: c.region, transposeB: true))
+    }
+    func rounded(_ x: Float) -> Double { Double(bfloat16(x)) }
+    func isProduct(_ a: [Float], _ c: [Float]) -> Bool {
+      (0..<500).allSatisfy { index in
+        let (i, j) = (index * 7 % m, index * 11 % n)
+        let sum = (0..<k).reduce(0.0) {
+          $0 + rounded(a[i * k + $1]) * rounded(second[j * k + $1])
+        }
+        return abs(sum - Double(c[i * n + j])) < 1e-4
+      }
+    }
+    multiply(a, into: c)
+    multiply(a, into: c)
+    #expect(isProduct(first, try c.values()))
+    backend.scale(a.region, by: 3, into: a.region, count: m * k)
+    multiply(a, into: c)
+    #expect(isProduct(first.map { 3 * $0 }, try c.values()))
+    // The product itself overwrites what was rounded: the next one must round it anew.
+    let wide = try Tensor(values(m * m), shape: [m, m], on: backend)
+    let d = try Tensor(unset: [m, n], on: backend)
+    multiply(a, into: c)
+    backend.matrixProduct(
+      MatrixProduct(m: m, n: k, k: m, a: wide.region, b: a.region, c: a.region))
+    multiply(a, into: d)
+    #expect(isProduct(try a.values(), try d.values()))
+    #expect(!isProduct(first.map { 3 * $0 }, try d.values()))
+  }
+
+  private func bfloat16(_ x: Float) -> Float {
+    let bits = x.bitPattern
+    return Float(bitPattern: (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
+  }
+
   private func bits(_ operation: OperationCase) throws -> [[UInt32]] {
-    try operation.results(on: try Self.backend.get()).map { $0.values.map(\.bitPattern) }
+    try bits(operation, on: try Self.backend.get())
+  }
+
+  private func bits(
+    _ operation: OperationCase, on backend: CUDABackend
+  ) throws -> [[UInt32]] {
+    try operation.results(on: backend).map { $0.values.map(\.bitPattern) }
   }
 }

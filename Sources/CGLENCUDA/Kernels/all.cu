@@ -1,5 +1,7 @@
 // The whole program: one compilation, one module.
 #include "attention.cu"
+#include "attention_bf16.cu"
+#include "attention_one.cu"
 #include "elementwise.cu"
 #include "reductions.cu"
 #include "rows.cu"

@@ -147,11 +147,11 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
   // The bias of each diagonal of the tile. `distance`, of key and query position, is that of the
   // first pair; one row further on it is one less, one column further on one more; by keys the other
   // way round.
-  GLEN_MEMBER static void load_bias(const glen_attention &a, shared &s, const place &at,
+  GLEN_MEMBER static void load_bias(const glen_attention &a, float *bias, const place &at,
                                     long distance) {
-    for (int i = glen_thread(); i < ROWS + COLUMNS - 1; i += GLEN_THREADS) {
+    for (int i = glen_thread(); i < ROWS + COLUMNS - 1; i += glen_threads()) {
       long d = BY_KEYS ? distance - (i - (ROWS - 1)) : distance + i - (ROWS - 1);
-      s.bias[i] = d < -a.reach || d > a.reach
+      bias[i] = d < -a.reach || d > a.reach
                       ? 0
                       : a.bias[(long)a.buckets[d + a.reach] * a.heads + at.head];
     }
@@ -191,7 +191,7 @@ template <int MODE, int ROWS, int COLUMNS, int WIDTH, int CHUNK, int TX> struct 
              at.stride, a.head_width, dscore);
     }
     long ahead = at.first_row + at.shift, ahead_by_keys = at.first_row - at.shift;
-    if (a.bias) load_bias(a, s, at, BY_KEYS ? ahead_by_keys - start : start - ahead);
+    if (a.bias) load_bias(a, s.bias, at, BY_KEYS ? ahead_by_keys - start : start - ahead);
 #pragma unroll
     for (int i = 0; i < ROW_COUNT; i++) {
 #pragma unroll

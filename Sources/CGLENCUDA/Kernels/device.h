@@ -12,6 +12,9 @@
 
 #define GLEN_KERNEL(name, ...) \
   extern "C" __global__ void __launch_bounds__(GLEN_THREADS) name(__VA_ARGS__)
+// A kernel of so many threads a block, of which a multiprocessor is to hold so many blocks.
+#define GLEN_KERNEL_OF(name, threads, blocks, ...) \
+  extern "C" __global__ void __launch_bounds__(threads, blocks) name(__VA_ARGS__)
 #define GLEN_DEVICE static __device__ __forceinline__
 #define GLEN_MEMBER __device__ __forceinline__
 #define GLEN_SHARED __shared__
@@ -32,6 +35,22 @@ GLEN_DEVICE bool glen_any(bool mine) { return __syncthreads_or(mine); }
 // The value of the thread whose number differs in the bits of `lanes`; all threads of a block call.
 template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes) {
   return __shfl_xor_sync(0xffffffffu, mine, lanes);
+}
+
+// Two numbers rounded to bfloat16, the first in the lower half.
+GLEN_DEVICE unsigned glen_pair(float first, float second) {
+  unsigned pair;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
+  return pair;
+}
+// c += a b by the 32 threads of a warp, on pairs of bfloat16: a is 16 x 16, b 16 x 8. Thread 4 g + t
+// has of c the rows g and g + 8 and the columns 2 t and 2 t + 1 (two numbers each); of a the same
+// rows, at columns 2 t, then at 2 t + 8; of b the column g, at rows 2 t, then at 2 t + 8.
+GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+      "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
 #else
@@ -63,6 +82,14 @@ GLEN_DEVICE float glen_max(float mine) {
   return glen_reduce(mine, parts, [](float a, float b) { return b > a ? b : a; });
 }
 
+// Four numbers that one thread reads or writes at once; the place must be a multiple of 16 bytes.
+struct alignas(16) glen_four {
+  float x, y, z, w;
+};
+struct alignas(16) glen_four_words {
+  unsigned x, y, z, w;
+};
+
 // The first element of this thread in a row that the blocks of one grid column share, and the
 // distance to its next.
 GLEN_DEVICE long glen_first() { return (long)glen_block().y * glen_threads() + glen_thread(); }
@@ -76,6 +103,24 @@ GLEN_DEVICE long glen_step() { return (long)glen_blocks().y * glen_threads(); }
 // Where a destination may hold anything, its old value is not read.
 GLEN_DEVICE void glen_store(float *place, float value, int accumulates) {
   *place = accumulates ? *place + value : value;
+}
+
+// y = body(x...) for each element, or y + that; four at once where all begin at a whole 16 bytes.
+template <typename Body, typename... Inputs>
+GLEN_DEVICE void glen_map(long count, float *y, int accumulates, Body body, const Inputs *...x) {
+  long fours = (((unsigned long)y | ... | (unsigned long)x) % 16 == 0) ? count / 4 : 0;
+  GLEN_EACH(i, fours) {
+    glen_four *place = (glen_four *)y + i;
+    glen_four old = accumulates ? *place : glen_four{0, 0, 0, 0};
+    glen_four value = {
+        body(((const glen_four *)x)[i].x...), body(((const glen_four *)x)[i].y...),
+        body(((const glen_four *)x)[i].z...), body(((const glen_four *)x)[i].w...)};
+    *place = accumulates ? glen_four{old.x + value.x, old.y + value.y, old.z + value.z,
+                                     old.w + value.w}
+                         : value;
+  }
+  GLEN_EACH(i, count - 4 * fours)
+  glen_store(y + 4 * fours + i, body(x[4 * fours + i]...), accumulates);
 }
 
 #endif

@@ -2,21 +2,29 @@
 #include "random.h"
 
 GLEN_KERNEL(glen_add_scaled, const float *x, float scale, float *y, long count) {
-  GLEN_EACH(i, count) y[i] += scale * x[i];
+  glen_map(count, y, 1, [=](float x) { return scale * x; }, x);
 }
 
 GLEN_KERNEL(glen_scale, const float *x, float scale, float *y, long count) {
-  GLEN_EACH(i, count) y[i] = scale * x[i];
+  glen_map(count, y, 0, [=](float x) { return scale * x; }, x);
+}
+
+// To bfloat16, eight at a time.
+GLEN_KERNEL(glen_round, const glen_four *x, glen_four_words *y, long count) {
+  GLEN_EACH(i, count) {
+    glen_four a = x[2 * i], b = x[2 * i + 1];
+    y[i] = {glen_pair(a.x, a.y), glen_pair(a.z, a.w), glen_pair(b.x, b.y), glen_pair(b.z, b.w)};
+  }
 }
 
 // Written so that what is not a number stays so.
 GLEN_KERNEL(glen_relu, const float *x, float *y, long count) {
-  GLEN_EACH(i, count) y[i] = x[i] <= 0 ? 0 : x[i];
+  glen_map(count, y, 0, [](float x) { return x <= 0 ? 0 : x; }, x);
 }
 
 GLEN_KERNEL(glen_relu_backward, const float *y, const float *dy, float *dx, long count,
             int accumulates) {
-  GLEN_EACH(i, count) glen_store(dx + i, y[i] <= 0 ? 0 : dy[i], accumulates);
+  glen_map(count, dx, accumulates, [](float y, float dy) { return y <= 0 ? 0 : dy; }, y, dy);
 }
 
 // gelu(x) = x/2 (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
@@ -26,7 +34,9 @@ GLEN_DEVICE float glen_gelu_sigmoid(float x) {
 }
 
 GLEN_KERNEL(glen_gated_gelu, const float *gate, const float *up, float *y, long count) {
-  GLEN_EACH(i, count) y[i] = gate[i] * glen_gelu_sigmoid(gate[i]) * up[i];
+  glen_map(
+      count, y, 0, [](float gate, float up) { return gate * glen_gelu_sigmoid(gate) * up; }, gate,
+      up);
 }
 
 GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const float *up, const float *dy,

@@ -27,13 +27,19 @@ GLEN_DEVICE glen_words glen_philox(unsigned long long counter, unsigned long lon
 
 GLEN_DEVICE unsigned glen_threshold(float rate) { return (unsigned)(rate * 4294967296.0); }
 
-// What element `index` is multiplied with.
-GLEN_DEVICE float glen_dropout_factor(unsigned long long index, float rate, unsigned long long seed,
-                                      unsigned long long stream) {
+// The number of element `index`.
+GLEN_DEVICE unsigned glen_random(unsigned long long index, unsigned long long seed,
+                                 unsigned long long stream) {
   glen_words words = glen_philox(index / 4, seed, stream);
   unsigned word = words.word[0];
   for (int i = 1; i < 4; i++) word = index % 4 == (unsigned)i ? words.word[i] : word;
-  return word >= glen_threshold(rate) ? 1 / (1 - rate) : 0;
+  return word;
+}
+
+// What element `index` is multiplied with.
+GLEN_DEVICE float glen_dropout_factor(unsigned long long index, float rate, unsigned long long seed,
+                                      unsigned long long stream) {
+  return glen_random(index, seed, stream) >= glen_threshold(rate) ? 1 / (1 - rate) : 0;
 }
 
 #endif

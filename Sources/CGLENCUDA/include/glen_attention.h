@@ -14,8 +14,12 @@ typedef struct glen_attention {
   float *log_sums;
   // [heads, all queries]: the sums of output times its gradient.
   const float *delta;
-  // What is written: the output, or one of the three gradients.
+  // [all rows, heads * head_width], of queries: read by the backward of single queries alone.
+  const float *output;
+  // What is written: the output, or the gradient of queries, keys or values.
   float *result;
+  // What is written beside it, by the kernels that make several gradients at once.
+  float *keys_result, *values_result;
   // [tiles * sequences, heads, 2 reach + 1], zeroed, or null: the score gradients by distance.
   float *distances;
   // The tiles of a sequence, as if all were the longest.
@@ -26,7 +30,7 @@ typedef struct glen_attention {
   long mask_row, numbers_per_row;
   unsigned long long seed, stream;
   float rate;
-  int drops, causal, accumulates;
+  int drops, causal, accumulates, accumulates_keys, accumulates_values;
 } glen_attention;
 
 #endif
