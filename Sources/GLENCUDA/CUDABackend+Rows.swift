@@ -37,20 +37,42 @@ extension CUDABackend {
     rows: Int, width: Int, accumulating: Bool
   ) {
     guard rows > 0 else { return }
+    let parts = max(1, min(rows / 32, 256))
+    let both = Self.bothGradients(
+      width: width, isAligned: [x, weight, dy, dx].allSatisfy { $0.offset % 4 == 0 })
     if let dWeight {
-      // First: dx may be where dy is.
-      let parts = max(1, min(rows / 32, 256))
       withScratch(floats: parts * width) { memory in
-        launchRows(
-          .rmsNormWeightParts, rows: parts, width: width, .at(x), .at(inverse), .at(dy),
-          .address(memory), .count(rows), .count(width))
-        launchEach(
-          .addParts, count: width, .address(memory), .count(parts), .at(dWeight), .count(width))
+        if let both {
+          launch(
+            both, blocks: (parts, 1, 1), .at(x), .at(weight), .at(inverse), .at(dy), .at(dx),
+            .address(memory), .count(rows), .flag(accumulating))
+        } else {
+          // First: dx may be where dy is.
+          launchRows(
+            .rmsNormWeightParts, rows: parts, width: width, .at(x), .at(inverse), .at(dy),
+            .address(memory), .count(rows), .count(width))
+        }
+        launch(
+          .addParts, blocks: ((width + 31) / 32, 1, 1), .address(memory), .count(parts),
+          .at(dWeight), .count(width))
       }
+      if both != nil { return }
     }
     launchWholeRows(
       .rmsNormBackward, rows: rows, width: width, .at(x), .at(weight), .at(inverse), .at(dy),
       .at(dx), .count(width), .flag(accumulating))
+  }
+
+  /// The kernel that makes both gradients of `rmsNorm` at once, where there is one for the width.
+  private static func bothGradients(width: Int, isAligned: Bool) -> Kernel? {
+    guard isAligned else { return nil }
+    switch width {
+    case 256: return .rmsNormGradients256
+    case 512: return .rmsNormGradients512
+    case 768: return .rmsNormGradients768
+    case 1024: return .rmsNormGradients1024
+    default: return nil
+    }
   }
 
   /// Softmax of each row, in place.

@@ -168,6 +168,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   /// What to call the device in messages.
   public var name: String { "cuda:\(device.ordinal)" }
 
+  /// Yes.
+  public var hasMatrixUnits: Bool { true }
+
   /// The greatest number of bytes that tensors took at once.
   public var peakByteCount: Int { memory.peakByteCount }
 

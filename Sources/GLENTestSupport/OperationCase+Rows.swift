@@ -8,7 +8,7 @@ let rowExtents = [
 extension OperationCase {
   /// The functions that go row by row.
   static let rows: [OperationCase] = list {
-    for (rows, width) in rowExtents {
+    for (rows, width) in rowExtents + [(70, 256), (5, 512), (67, 768), (3, 1024)] {
       let extents = "\(rows)x\(width)"
       let count = rows * width
       OperationCase("rmsNorm", extents) { bench in

@@ -119,6 +119,9 @@ struct CUDABackendTests {
     for index in 0..<glen_cuda_source_count() {
       let text = String(cString: glen_cuda_source_at(index).text)
       for match in text.matches(of: /GLEN_KERNEL(?:_OF)?\((glen_\w+),/) { defined.insert(match.1) }
+      for match in text.matches(of: /(?m)^GLEN_RMS_NORM_GRADIENTS\((\w+),/) {
+        if match.1 != "name" { defined.insert(match.1) }
+      }
       for match in text.matches(of: /(?m)^GLEN_ATTENTION\((\w+),/) {
         for shape in ["many", "few", "wide"] { defined.insert("\(match.1)_\(shape)") }
       }

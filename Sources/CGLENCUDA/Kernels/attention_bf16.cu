@@ -10,6 +10,9 @@
 // once into different banks.
 namespace glen_bf16 {
 
+// Exponentials are powers of 2: of scores times this, the logarithm of e to the base 2.
+#define GLEN_LOG2_E 1.4426950408889634f
+
 enum { TILE = 64, WORDS = 36, THREADS = 128, STEPS = TILE / 16, PARTS = TILE / 8 };
 
 typedef unsigned factor[TILE][WORDS];
@@ -110,7 +113,6 @@ template <int MODE> struct attend {
   // Which of the thread's 32 probabilities are kept, a bit each. A loop that is not unrolled: the
   // random numbers would fill the registers.
   GLEN_MEMBER static unsigned kept(const glen_attention &a, const place &at, long start) {
-    if (!a.drops) return ~0u;
     unsigned threshold = glen_threshold(a.rate), bits = 0;
 #pragma unroll 1
     for (int bit = 0; bit < 32; bit += 2) {
@@ -176,16 +178,15 @@ template <int MODE> struct attend {
       clear(score);
       multiply(queries, keys, score);
       float greatest[2] = {max[0], max[1]};
+      int seen[2] = {seen_columns(a, at, start, (int)columns, 0),
+                     seen_columns(a, at, start, (int)columns, 1)};
 #pragma unroll
       for (int part = 0; part < PARTS; part++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           int row = warp_row() + i / 2 * 8, column = part * 8 + 2 * pair() + i % 2;
-          bool is_seen = column < columns &&
-                         !(a.causal && start + column > at.first_row + row + at.shift);
-          score[part][i] = !is_seen  ? -GLEN_INFINITY
-                           : a.bias ? score[part][i] + bias[column - row + TILE - 1]
-                                    : score[part][i];
+          float s = a.bias ? score[part][i] + bias[column - row + TILE - 1] : score[part][i];
+          score[part][i] = column < seen[i / 2] ? s * GLEN_LOG2_E : -GLEN_INFINITY;
           if (score[part][i] > greatest[i / 2]) greatest[i / 2] = score[part][i];
         }
       soften(a, at, start, greatest, score, max, sum, result);
@@ -195,12 +196,21 @@ template <int MODE> struct attend {
     finish(a, at, max, sum, result);
   }
 
-  // Turns scores into exp(score - running greatest), dropped or kept, and rescales what was summed
-  // before. Four threads share a row, and each keeps a part of its sum.
+  // Of the columns from `start`, how many the thread's upper or lower row sees.
+  GLEN_MEMBER static int seen_columns(const glen_attention &a, const place &at, long start,
+                                      int columns, int half) {
+    long row = warp_row() + 8 * half;
+    if (row >= at.rows) return 0;
+    long seen = at.first_row + row + at.shift + 1 - start;
+    return a.causal && seen < columns ? (int)seen : columns;
+  }
+
+  // Turns scores, times log2 e, into exp(score - running greatest), dropped or kept, and rescales what
+  // was summed before. Four threads share a row, and each keeps a part of its sum.
   GLEN_MEMBER static void soften(const glen_attention &a, const place &at, long start,
                                  float (&greatest)[2], float (&score)[PARTS][4], float (&max)[2],
                                  float (&sum)[2], float (&result)[PARTS][4]) {
-    float factor[2];
+    float factor[2], subtracted[2];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       for (int lanes = 1; lanes < 4; lanes *= 2) {
@@ -208,22 +218,28 @@ template <int MODE> struct attend {
         greatest[half] = other > greatest[half] ? other : greatest[half];
       }
       // Without a number so far both are -infinity, whose difference is none.
-      factor[half] = max[half] == greatest[half] ? 1 : expf(max[half] - greatest[half]);
+      factor[half] = max[half] == greatest[half] ? 1 : glen_exp2(max[half] - greatest[half]);
+      subtracted[half] = greatest[half] == -GLEN_INFINITY ? 0 : greatest[half];
       max[half] = greatest[half];
       sum[half] *= factor[half];
     }
-    unsigned keeps = kept(a, at, start);
-    float keep = a.drops ? 1 / (1 - a.rate) : 1;
 #pragma unroll
     for (int part = 0; part < PARTS; part++)
 #pragma unroll
       for (int i = 0; i < 4; i++) {
-        float weight =
-            score[part][i] == -GLEN_INFINITY ? 0 : expf(score[part][i] - max[i / 2]);
-        sum[i / 2] += weight;
-        score[part][i] = keeps >> (part * 4 + i) & 1 ? weight * keep : 0;
+        score[part][i] = glen_exp2(score[part][i] - subtracted[i / 2]);
+        sum[i / 2] += score[part][i];
         result[part][i] *= factor[i / 2];
       }
+    if (a.drops) drop(kept(a, at, start), 1 / (1 - a.rate), score);
+  }
+
+  GLEN_MEMBER static void drop(unsigned keeps, float keep, float (&weights)[PARTS][4]) {
+#pragma unroll
+    for (int part = 0; part < PARTS; part++)
+#pragma unroll
+      for (int i = 0; i < 4; i++)
+        weights[part][i] = keeps >> (part * 4 + i) & 1 ? weights[part][i] * keep : 0;
   }
 
   GLEN_MEMBER static void finish(const glen_attention &a, const place &at, const float (&max)[2],
@@ -236,7 +252,7 @@ template <int MODE> struct attend {
       int row = warp_row() + 8 * half;
       if (pair() == 0 && row < at.rows)
         a.log_sums[at.head * a.all_queries + at.first_query + at.first_row + row] =
-            max[half] + logf(sum[half]);
+            max[half] / GLEN_LOG2_E + logf(sum[half]);
     }
     store(a.result + at.query_place, at, a.head_width, inverse[0], inverse[1], result,
           a.accumulates);
@@ -263,10 +279,9 @@ template <int MODE> struct attend {
     for (int half = 0; half < 2; half++) {
       int row = warp_row() + 8 * half;
       long number = at.head * a.all_queries + at.first_query + at.first_row + row;
-      log_sum[half] = row < at.rows ? a.log_sums[number] : 0;
+      log_sum[half] = row < at.rows ? a.log_sums[number] * GLEN_LOG2_E : 0;
       delta[half] = row < at.rows ? a.delta[number] : 0;
     }
-    float keep = a.drops ? 1 / (1 - a.rate) : 1;
     for (; start < end; start += TILE) {
       long columns = at.all_columns - start < TILE ? at.all_columns - start : TILE;
       long column_place = at.key_place + start * at.stride;
@@ -280,19 +295,17 @@ template <int MODE> struct attend {
       clear(dscore);
       multiply(left, keys, score);
       multiply(douts, values, dscore);
-      unsigned keeps = kept(a, at, start);
+      if (a.drops) drop(kept(a, at, start), 1 / (1 - a.rate), dscore);
+      int seen[2] = {seen_columns(a, at, start, (int)columns, 0),
+                     seen_columns(a, at, start, (int)columns, 1)};
 #pragma unroll
       for (int part = 0; part < PARTS; part++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           int row = warp_row() + i / 2 * 8, column = part * 8 + 2 * pair() + i % 2;
-          long query = at.first_row + row, key = start + column;
-          bool is_seen =
-              row < at.rows && column < columns && !(a.causal && key > query + at.shift);
-          float s = score[part][i] + (a.bias ? bias[column - row + TILE - 1] : 0);
-          float p = is_seen ? expf(s - log_sum[i / 2]) : 0;
-          float factor = keeps >> (part * 4 + i) & 1 ? keep : 0;
-          score[part][i] = p * (dscore[part][i] * factor - delta[i / 2]);
+          float b = a.bias ? bias[column - row + TILE - 1] : 0;
+          float p = glen_exp2((score[part][i] + b) * GLEN_LOG2_E - log_sum[i / 2]);
+          score[part][i] = column < seen[i / 2] ? p * (dscore[part][i] - delta[i / 2]) : 0;
           if (a.distances) gradients[row][column] = score[part][i];
         }
       take(score, weights);
@@ -353,7 +366,7 @@ template <int MODE> struct attend {
       load_columns(dout_columns, a.doutput + column_place, at.stride, columns, width);
       for (int c = glen_thread(); c < TILE; c += THREADS) {
         long number = at.head * a.all_queries + at.first_query + start + c;
-        log_sums[c] = c < columns ? a.log_sums[number] : 0;
+        log_sums[c] = c < columns ? a.log_sums[number] * GLEN_LOG2_E : 0;
         deltas[c] = c < columns ? a.delta[number] : 0;
       }
       if (a.bias) tiled::load_bias(a, bias, at, at.first_row - at.shift - start);
@@ -362,21 +375,28 @@ template <int MODE> struct attend {
       clear(dscore);
       multiply(left, queries, score);
       multiply(values, douts, dscore);
-      unsigned keeps = kept(a, at, start);
+      unsigned keeps = a.drops ? kept(a, at, start) : 0;
+      if (a.drops) drop(keeps, keep, dscore);
+      // Which queries see the thread's keys: from the first number to before the second.
+      int first[2], last[2];
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        long row = warp_row() + 8 * half, from = at.first_row + row - at.shift - start;
+        first[half] = a.causal && from > 0 ? (int)(from < TILE ? from : TILE) : 0;
+        last[half] = row < at.rows ? (int)columns : 0;
+      }
 #pragma unroll
       for (int part = 0; part < PARTS; part++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
           int row = warp_row() + i / 2 * 8, column = part * 8 + 2 * pair() + i % 2;
-          long query = start + column, key = at.first_row + row;
-          bool is_seen =
-              row < at.rows && column < columns && !(a.causal && key > query + at.shift);
-          float s = score[part][i] + (a.bias ? bias[column - row + TILE - 1] : 0);
-          float p = is_seen ? expf(s - log_sums[column]) : 0;
-          float factor = keeps >> (part * 4 + i) & 1 ? keep : 0;
-          dscore[part][i] = p * (dscore[part][i] * factor - deltas[column]);
-          score[part][i] = p * factor;
+          float b = a.bias ? bias[column - row + TILE - 1] : 0;
+          float p = glen_exp2((score[part][i] + b) * GLEN_LOG2_E - log_sums[column]);
+          if (column < first[i / 2] || column >= last[i / 2]) p = 0;
+          dscore[part][i] = p * (dscore[part][i] - deltas[column]);
+          score[part][i] = p;
         }
+      if (a.drops) drop(keeps, keep, score);
       take(score, weights);
       multiply(weights, dout_columns, of_values);
       take(dscore, weights);

@@ -43,6 +43,12 @@ GLEN_DEVICE unsigned glen_pair(float first, float second) {
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(second), "f"(first));
   return pair;
 }
+// 2 to the x, to some 22 bits; what is smaller than a normal number is 0.
+GLEN_DEVICE float glen_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
 // c += a b by the 32 threads of a warp, on pairs of bfloat16: a is 16 x 16, b 16 x 8. Thread 4 g + t
 // has of c the rows g and g + 8 and the columns 2 t and 2 t + 1 (two numbers each); of a the same
 // rows, at columns 2 t, then at 2 t + 8; of b the column g, at rows 2 t, then at 2 t + 8.

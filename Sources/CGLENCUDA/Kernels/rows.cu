@@ -63,7 +63,7 @@ GLEN_KERNEL(glen_rms_norm_backward, const float *x, const float *weight, const f
 }
 
 // The weight's gradient, sum of dy x inverse, over the rows of part x and the columns of block y;
-// glen_add_parts adds the parts in order.
+// glen_add_parts adds the parts.
 GLEN_KERNEL(glen_rms_norm_weight_parts, const float *x, const float *inverse, const float *dy,
             float *parts, long rows, long width) {
   long part = glen_block().x, first = rows * part / glen_blocks().x;
@@ -76,12 +76,94 @@ GLEN_KERNEL(glen_rms_norm_weight_parts, const float *x, const float *inverse, co
   }
 }
 
-GLEN_KERNEL(glen_add_parts, const float *parts, long count, float *y, long width) {
-  GLEN_EACH(i, width) {
-    float sum = 0;
-    for (long part = 0; part < count; part++) sum += parts[part * width + i];
-    y[i] += sum;
+// Both gradients for rows of FOURS x 128 columns: a warp has a row at a time in registers, and reads
+// x and dy once. dx may be where dy is.
+template <int FOURS>
+GLEN_DEVICE void glen_rms_norm_gradients(const float *x, const float *weight, const float *inverse,
+                                         const float *dy, float *dx, float *parts, long rows,
+                                         int accumulates) {
+  constexpr int WARPS = GLEN_THREADS / 32, WIDTH = FOURS * 128;
+  GLEN_SHARED glen_four sums[WARPS][FOURS][32];
+  int lane = glen_thread() % 32, warp = glen_thread() / 32;
+  long own = glen_block().x * WARPS + warp, warps = (long)glen_blocks().x * WARPS;
+  glen_four w[FOURS], total[FOURS];
+#pragma unroll
+  for (int q = 0; q < FOURS; q++) {
+    w[q] = ((const glen_four *)weight)[lane + 32 * q];
+    total[q] = {0, 0, 0, 0};
   }
+  // All threads exchange equally often, also in a warp that has a row less.
+  for (long base = 0; base < rows; base += warps) {
+    long row = base + own;
+    bool is_there = row < rows;
+    float inv = is_there ? inverse[row] : 0, sum = 0;
+    const glen_four *from = (const glen_four *)(x + row * WIDTH);
+    const glen_four *above = (const glen_four *)(dy + row * WIDTH);
+    glen_four a[FOURS], g[FOURS];
+#pragma unroll
+    for (int q = 0; q < FOURS; q++) {
+      a[q] = is_there ? from[lane + 32 * q] : glen_four{0, 0, 0, 0};
+      g[q] = is_there ? above[lane + 32 * q] : glen_four{0, 0, 0, 0};
+    }
+#pragma unroll
+    for (int q = 0; q < FOURS; q++) {
+      total[q].x += g[q].x * a[q].x * inv;
+      total[q].y += g[q].y * a[q].y * inv;
+      total[q].z += g[q].z * a[q].z * inv;
+      total[q].w += g[q].w * a[q].w * inv;
+      g[q] = {g[q].x * w[q].x, g[q].y * w[q].y, g[q].z * w[q].z, g[q].w * w[q].w};
+      sum += g[q].x * a[q].x + g[q].y * a[q].y + g[q].z * a[q].z + g[q].w * a[q].w;
+    }
+    for (int lanes = 16; lanes > 0; lanes /= 2) sum += glen_exchange(sum, lanes);
+    float common = sum / (float)WIDTH * inv * inv * inv;
+    glen_four *to = (glen_four *)(dx + row * WIDTH);
+#pragma unroll
+    for (int q = 0; q < FOURS; q++) {
+      if (!is_there) continue;
+      glen_four old = accumulates ? to[lane + 32 * q] : glen_four{0, 0, 0, 0};
+      glen_four value = {inv * g[q].x - a[q].x * common, inv * g[q].y - a[q].y * common,
+                         inv * g[q].z - a[q].z * common, inv * g[q].w - a[q].w * common};
+      to[lane + 32 * q] = accumulates ? glen_four{old.x + value.x, old.y + value.y,
+                                                  old.z + value.z, old.w + value.w}
+                                      : value;
+    }
+  }
+#pragma unroll
+  for (int q = 0; q < FOURS; q++) sums[warp][q][lane] = total[q];
+  glen_barrier();
+  for (int i = glen_thread(); i < WIDTH; i += GLEN_THREADS) {
+    float sum = 0;
+    for (int other = 0; other < WARPS; other++) sum += ((const float *)sums[other])[i];
+    parts[glen_block().x * WIDTH + i] = sum;
+  }
+}
+
+#define GLEN_RMS_NORM_GRADIENTS(name, FOURS) \
+  GLEN_KERNEL(name, const float *x, const float *weight, const float *inverse, const float *dy, \
+              float *dx, float *parts, long rows, int accumulates) { \
+    glen_rms_norm_gradients<FOURS>(x, weight, inverse, dy, dx, parts, rows, accumulates); \
+  }
+GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_256, 2)
+GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_512, 4)
+GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_768, 6)
+GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_1024, 8)
+
+// y += the sum of the parts, [count, width]; a block has 32 columns, each warp every eighth part.
+GLEN_KERNEL(glen_add_parts, const float *parts, long count, float *y, long width) {
+  constexpr int WARPS = GLEN_THREADS / 32;
+  GLEN_SHARED float sums[WARPS][32];
+  int lane = glen_thread() % 32, warp = glen_thread() / 32;
+  long column = (long)glen_block().x * 32 + lane;
+  float sum = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (long part = warp; part < count; part += WARPS) sum += parts[part * width + column];
+  }
+  sums[warp][lane] = sum;
+  glen_barrier();
+  if (warp > 0 || column >= width) return;
+  for (int other = 1; other < WARPS; other++) sum += sums[other][lane];
+  y[column] += sum;
 }
 
 // In double: near 0 a distance is the difference of two numbers near 1. A zero row has cosine 0.

@@ -79,15 +79,10 @@ public struct DeviceSearch: Sendable {
         found.append(scores.map { _ in [] })
         continue
       }
-      let values = try Parallel.map(scores.count, threads: threadCount) { query in
-        var levels = try LevelScores(scores[query], tables)
-        levels.load(table)
-        return levels.values
-      }
       found.append(
         try scan.largest(
-          min(limit, table.identifierCount), of: Array(values.joined()), queries: scores.count,
-          allowed: rows[index]))
+          min(limit, table.identifierCount), of: values(of: scores, in: table),
+          queries: scores.count, allowed: rows[index]))
     }
     let (all, allowed) = (found, tables.allowed(isAllowed))
     return try Parallel.map(scores.count, threads: threadCount) { query in
@@ -104,6 +99,23 @@ public struct DeviceSearch: Sendable {
         }
       }
       return ranking.ranked()
+    }
+  }
+
+  /// The queries' look-up tables, one after the other.
+  ///
+  /// - Throws: ``IndexError/invalidSearch(_:)``.
+  private func values(of scores: [QueryScores], in table: IdentifierTable) throws -> [Float] {
+    let width = table.allLevelTokens.count
+    return try [Float](unsafeUninitializedCapacity: scores.count * width) { all, count in
+      nonisolated(unsafe) let all = all
+      _ = try Parallel.map(scores.count, threads: threadCount) { query in
+        var levels = try LevelScores(scores[query], tables)
+        levels.load(table)
+        _ = UnsafeMutableBufferPointer(rebasing: all[query * width..<(query + 1) * width])
+          .initialize(from: levels.values)
+      }
+      count = scores.count * width
     }
   }
 

@@ -35,9 +35,10 @@ struct T5CrossAttention: Sendable {
     self.weights = weights
     self.heads = heads
     self.offsets = offsets
-    // The heads' products take float32 weights.
+    // The heads' products take float32 weights. Matrix units have little to do at a few rows of the
+    // whole width: there the way of the states took half of a training step (H100, T5-base).
     let isCheaper =
-      weights.allSatisfy { $0.key.precision == nil }
+      !encoded.backend.hasMatrixUnits && weights.allSatisfy { $0.key.precision == nil }
       && Self.readsStates(
         tokens: offsets.totalLength, sequences: offsets.count, steps: steps, heads: heads,
         inner: weights.first?.key.shape[0] ?? 0, width: encoded.width)

@@ -13,6 +13,9 @@
 public protocol Backend: AnyObject, Sendable {
   /// What to call the device in messages.
   var name: String { get }
+  /// Whether multiplications are cheap beside memory and the number of operations, as with matrix
+  /// units; without them the number of multiplications decides between two ways to the same result.
+  var hasMatrixUnits: Bool { get }
 
   // MARK: Memory
 
@@ -339,4 +342,9 @@ public struct AttentionGradients: Sendable {
     self.accumulatingValues = accumulatingValues
     self.dBias = dBias
   }
+}
+
+extension Backend {
+  /// No.
+  public var hasMatrixUnits: Bool { false }
 }
