@@ -22,13 +22,21 @@ extension CUDABackend {
   public func attention(_ a: AttentionArguments) {
     var operands = Self.operands(a)
     operands.result = Self.target(a.output)
+    let count = a.totalQueries * a.heads * a.headWidth
+    var copy: UnsafeMutableRawPointer?
+    forgetRounded(a.output, a.logSums)
     if isSingle(a) {
+      copy = roundedTarget(a.output, count: count)
+      operands.rounded = Self.halves(copy)
       launchSingles(.attentionOne, .attentionOneWide, &operands, a)
     } else if isRounded(a) {
+      copy = roundedTarget(a.output, count: count)
+      operands.rounded = Self.halves(copy)
       launchRounded(.outputRounded, &operands, a, longest: a.longestQueries)
     } else {
       attend(.output, &operands, a, longest: a.longestQueries)
     }
+    keep(copy, of: a.output, count: count)
   }
 
   /// The gradients of `attention`; the probabilities are computed again from the kept sums.
@@ -41,6 +49,7 @@ extension CUDABackend {
     operands.accumulates_keys = g.accumulatingKeys ? 1 : 0
     operands.values_result = Self.target(g.dValues)
     operands.accumulates_values = g.accumulatingValues ? 1 : 0
+    forgetRounded(g.dQueries, g.dKeys, g.dValues, g.dBias)
     if isSingle(a) {
       withDistances(&operands, a, g, tiles: a.sequences) { operands in
         launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
@@ -59,8 +68,8 @@ extension CUDABackend {
       let rowsOfBlock = Kernel.threads / 32
       launch(
         .attentionDelta,
-        blocks: ((a.heads * a.totalQueries + rowsOfBlock - 1) / rowsOfBlock, 1, 1), .at(a.output),
-        .at(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
+        blocks: ((a.heads * a.totalQueries + rowsOfBlock - 1) / rowsOfBlock, 1, 1),
+        .input(a.output), .input(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
         .count(a.totalQueries))
       operands.delta = UnsafePointer(delta.assumingMemoryBound(to: Float.self))
       let isRounded = isRounded(a) && g.dOutput.offset % 4 == 0
@@ -69,6 +78,17 @@ extension CUDABackend {
         ? Self.roundedTile
         : Shapes.queries.kernel(headWidth: a.headWidth, longest: a.longestQueries).rows
       let tiles = (a.longestQueries + rows - 1) / rows * a.sequences
+      let width = a.heads * a.headWidth
+      let (queries, keys) = (a.totalQueries * width, a.totalKeys * width)
+      let copies =
+        isRounded
+        ? (
+          roundedTarget(g.dQueries, count: queries), roundedTarget(g.dKeys, count: keys),
+          roundedTarget(g.dValues, count: keys)
+        ) : (nil, nil, nil)
+      operands.rounded = Self.halves(copies.0)
+      operands.rounded_keys = Self.halves(copies.1)
+      operands.rounded_values = Self.halves(copies.2)
       withDistances(&operands, a, g, tiles: tiles) { operands in
         if isRounded {
           launchRounded(.queriesRounded, &operands, a, longest: a.longestQueries)
@@ -85,6 +105,9 @@ extension CUDABackend {
         operands.accumulates = operands.accumulates_values
         attend(.values, &operands, a, longest: a.longestKeys)
       }
+      keep(copies.0, of: g.dQueries, count: queries)
+      keep(copies.1, of: g.dKeys, count: keys)
+      keep(copies.2, of: g.dValues, count: keys)
     }
   }
 
@@ -159,7 +182,7 @@ extension CUDABackend {
   ) {
     withUnsafeMutablePointer(to: &operands) { operands in
       var arguments: [UnsafeMutableRawPointer?] = [UnsafeMutableRawPointer(operands)]
-      launch(kernel, blocks: blocks, threads: threads, &arguments)
+      start(kernel, blocks: blocks, threads: threads, &arguments)
     }
   }
 
@@ -194,6 +217,10 @@ extension CUDABackend {
 
   private static func floats(_ region: Region) -> UnsafePointer<Float> {
     UnsafePointer(target(region))
+  }
+
+  private static func halves(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<UInt16>? {
+    memory?.assumingMemoryBound(to: UInt16.self)
   }
 
   private static func target(_ region: Region) -> UnsafeMutablePointer<Float> {

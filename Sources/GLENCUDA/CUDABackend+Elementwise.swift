@@ -14,28 +14,37 @@ extension CUDABackend {
 
   /// y += scale x.
   public func addScaled(_ x: Region, scale: Float, to y: Region, count: Int) {
-    launchEach(.addScaled, count: count, .at(x), .number(scale), .at(y), .count(count))
+    launchEach(.addScaled, count: count, .input(x), .number(scale), .at(y), .count(count))
   }
 
   /// y = scale x.
   public func scale(_ x: Region, by scale: Float, into y: Region, count: Int) {
-    launchEach(.scale, count: count, .at(x), .number(scale), .at(y), .count(count))
+    launchEach(.scale, count: count, .input(x), .number(scale), .at(y), .count(count))
   }
 
   /// y = max(x, 0).
   public func relu(_ x: Region, into y: Region, count: Int) {
-    launchEach(.relu, count: count, .at(x), .at(y), .count(count))
+    let rounded = x.offset % 4 == 0 ? roundedTarget(y, count: count) : nil
+    launchEach(.relu, count: count, .input(x), .at(y), .count(count), .address(rounded))
+    keep(rounded, of: y, count: count)
   }
 
   /// dx = dy where y > 0.
   public func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool) {
+    let rounded = [y, dy].allSatisfy { $0.offset % 4 == 0 } ? roundedTarget(dx, count: count) : nil
     launchEach(
-      .reluBackward, count: count, .at(y), .at(dy), .at(dx), .count(count), .flag(accumulating))
+      .reluBackward, count: count, .input(y), .input(dy), .at(dx), .count(count),
+      .flag(accumulating), .address(rounded))
+    keep(rounded, of: dx, count: count)
   }
 
   /// y = gelu(gate) up.
   public func gatedGELU(gate: Region, up: Region, into y: Region, count: Int) {
-    launchEach(.gatedGELU, count: count, .at(gate), .at(up), .at(y), .count(count))
+    let rounded =
+      [gate, up].allSatisfy { $0.offset % 4 == 0 } ? roundedTarget(y, count: count) : nil
+    launchEach(
+      .gatedGELU, count: count, .input(gate), .input(up), .at(y), .count(count), .address(rounded))
+    keep(rounded, of: y, count: count)
   }
 
   /// The gradients of `gatedGELU`.
@@ -44,7 +53,7 @@ extension CUDABackend {
     accumulatingGate: Bool, accumulatingUp: Bool
   ) {
     launchEach(
-      .gatedGELUBackward, count: count, .at(gate), .at(up), .at(dy), .at(dGate), .at(dUp),
+      .gatedGELUBackward, count: count, .input(gate), .input(up), .input(dy), .at(dGate), .at(dUp),
       .count(count), .flag(accumulatingGate), .flag(accumulatingUp))
   }
 
@@ -73,7 +82,7 @@ extension CUDABackend {
     // A part is a double.
     withScratch(floats: 2 * max(parts, 1)) { memory in
       launch(
-        .sumParts, blocks: (parts, 1, 1), .at(x), .count(count), .flag(squares), .address(memory))
+        .sumParts, blocks: (parts, 1, 1), .input(x), .count(count), .flag(squares), .address(memory))
       launch(
         .sumOfParts, blocks: (1, 1, 1), .address(memory), .count(parts), .number(scale), .at(out))
     }
@@ -101,6 +110,7 @@ extension CUDABackend {
     parameters.withUnsafeBytes { bytes in
       withScratch(floats: bytes.count / 4) { memory in
         upload(bytes, to: memory)
+        for update in updates { forgetRounded(update.weight) }
         launch(.adamW, blocks: (end, 1, 1), .address(memory), .count(parameters.count))
       }
     }

@@ -1,31 +1,44 @@
 import CGLENCUDA
 import GLENTensor
+import Synchronization
 
 extension CUDABackend {
   /// Device memory.
   public func allocate(byteCount: Int) throws(TensorError) -> UnsafeMutableRawPointer {
-    guard let address = memory.allocate(byteCount: byteCount) else {
+    guard let address: UnsafeMutableRawPointer = allocate(byteCount: byteCount) else {
       throw .outOfMemory(
         backend: name, byteCount: byteCount, usedByteCount: memory.usedByteCount)
     }
     return address
   }
 
+  /// Device memory, for which rounded copies make room.
+  func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
+    if let address = memory.allocate(byteCount: byteCount) { return address }
+    guard precision == .bfloat16 else { return nil }
+    forgetAllRounded()
+    return memory.allocate(byteCount: byteCount)
+  }
+
   /// Keeps memory for the next request; the stream orders what was and what will be done with it.
   public func free(_ address: UnsafeMutableRawPointer, byteCount: Int) {
+    if precision == .bfloat16 {
+      let storage = UInt(bitPattern: address)
+      roundedFactors.withLock { forget(storage, &$0) }
+    }
     memory.free(address, byteCount: byteCount)
   }
 
   /// Copies host memory in; the driver takes what is not pinned into memory of its own before it
   /// returns.
   public func upload(_ bytes: UnsafeRawBufferPointer, to region: Region) {
+    forgetRounded(region)
     upload(bytes, to: region.address)
   }
 
   /// Copies host memory to an address.
   func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
-    forgetRounded()
     enter()
     note(
       libraries.driver.pointee.cuMemcpyHtoDAsync_v2(
@@ -57,7 +70,7 @@ extension CUDABackend {
   /// Copies elements.
   public func copy(_ source: Region, to destination: Region, count: Int) {
     guard count > 0 else { return }
-    forgetRounded()
+    forgetRounded(destination)
     enter()
     note(
       libraries.driver.pointee.cuMemcpyDtoDAsync_v2(
@@ -71,19 +84,19 @@ extension CUDABackend {
     stride destinationStride: Int, rows: Int, width: Int, accumulating: Bool
   ) {
     launchRows(
-      .copyRows, rows: rows, width: width, .at(source), .count(sourceStride), .at(destination),
+      .copyRows, rows: rows, width: width, .input(source), .count(sourceStride), .at(destination),
       .count(destinationStride), .count(width), .flag(accumulating))
   }
 
   /// Sets elements.
   public func fill(_ region: Region, with value: Float, count: Int) {
+    forgetRounded(region)
     fill(region.address, with: value, count: count)
   }
 
   /// Sets elements at an address.
   func fill(_ address: UnsafeMutableRawPointer, with value: Float, count: Int) {
     guard count > 0 else { return }
-    forgetRounded()
     enter()
     note(
       libraries.driver.pointee.cuMemsetD32Async(

@@ -26,9 +26,11 @@ extension CUDABackend {
     _ x: Region, weight: Region, epsilon: Float, into y: Region, inverse: Region, rows: Int,
     width: Int
   ) {
+    let rounded = roundedTarget(y, count: rows * width)
     launchWholeRows(
-      .rmsNorm, rows: rows, width: width, .at(x), .at(weight), .at(y), .at(inverse), .count(width),
-      .number(epsilon))
+      .rmsNorm, rows: rows, width: width, .input(x), .input(weight), .at(y), .at(inverse),
+      .count(width), .number(epsilon), .address(rounded))
+    keep(rounded, of: y, count: rows * width)
   }
 
   /// The gradients of `rmsNorm`.
@@ -44,12 +46,13 @@ extension CUDABackend {
       withScratch(floats: parts * width) { memory in
         if let both {
           launch(
-            both, blocks: (parts, 1, 1), .at(x), .at(weight), .at(inverse), .at(dy), .at(dx),
+            both, blocks: (parts, 1, 1), .input(x), .input(weight), .input(inverse), .input(dy),
+            .at(dx),
             .address(memory), .count(rows), .flag(accumulating))
         } else {
           // First: dx may be where dy is.
           launchRows(
-            .rmsNormWeightParts, rows: parts, width: width, .at(x), .at(inverse), .at(dy),
+            .rmsNormWeightParts, rows: parts, width: width, .input(x), .input(inverse), .input(dy),
             .address(memory), .count(rows), .count(width))
         }
         launch(
@@ -59,8 +62,8 @@ extension CUDABackend {
       if both != nil { return }
     }
     launchWholeRows(
-      .rmsNormBackward, rows: rows, width: width, .at(x), .at(weight), .at(inverse), .at(dy),
-      .at(dx), .count(width), .flag(accumulating))
+      .rmsNormBackward, rows: rows, width: width, .input(x), .input(weight), .input(inverse),
+      .input(dy), .at(dx), .count(width), .flag(accumulating))
   }
 
   /// The kernel that makes both gradients of `rmsNorm` at once, where there is one for the width.
@@ -106,7 +109,7 @@ extension CUDABackend {
     _ x: Region, mask: Region?, indices: Region, values: Region, rows: Int, width: Int
   ) {
     launchWholeRows(
-      .argMax, rows: rows, width: width, .at(x), .at(mask), .at(indices), .at(values),
+      .argMax, rows: rows, width: width, .input(x), .input(mask), .at(indices), .at(values),
       .count(width))
   }
 
@@ -143,13 +146,13 @@ extension CUDABackend {
   /// Rows of a table.
   public func gather(_ table: Region, rows: Region, into out: Region, count: Int, width: Int) {
     launchRows(
-      .gather, rows: count, width: width, .at(table), .at(rows), .at(out), .count(width))
+      .gather, rows: count, width: width, .input(table), .input(rows), .at(out), .count(width))
   }
 
   /// Adds to rows of a table, each row's additions in their order by one block.
   public func scatterAdd(_ x: Region, rows: Region, into table: Region, count: Int, width: Int) {
     launchRows(
-      .scatterAdd, rows: count, width: width, .at(x), .at(rows), .count(count), .at(table),
+      .scatterAdd, rows: count, width: width, .input(x), .input(rows), .count(count), .at(table),
       .count(width))
   }
 }

@@ -34,9 +34,10 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   private let context: UnsafeMutableRawPointer
   private let kernels: [Kernel: UnsafeMutableRawPointer]
   private let failure = Mutex<String?>(nil)
-  /// What the last products rounded. Its lock is also cuBLAS's, whose handle may be used by one thread
+  let rounding: Rounding
+  /// The factors of products in bfloat16. Its lock is also cuBLAS's, whose handle may be used by one thread
   /// at a time.
-  let roundedFactors = Mutex<[RoundedFactor]>([])
+  let roundedFactors = Mutex<RoundedFactors>([:])
 
   /// The first GPU, or that with the given number.
   ///
@@ -57,8 +58,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   /// A backend over given libraries.
   init(
     libraries: CUDALibraries, ordinal: Int, precision: Precision, memoryBudget: Int,
-    cacheFolder: URL, profiles: Bool = false
+    cacheFolder: URL, profiles: Bool = false, rounding: Rounding = Rounding()
   ) throws(CUDAError) {
+    self.rounding = rounding
     profile = profiles ? CUDAProfile() : nil
     let driver = libraries.driver
     let count = try CUDADevice.count(driver)
@@ -157,7 +159,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
 
   deinit {
     enter()
-    forgetRounded()
+    forgetAllRounded()
     memory.releaseUnused()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)
@@ -208,15 +210,6 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     }
   }
 
-  /// Starts a kernel that may write anything; nothing happens where a grid is empty.
-  func launch(
-    _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
-    _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
-  ) {
-    forgetRounded()
-    start(kernel, blocks: blocks, threads: threads, arguments)
-  }
-
   /// Starts a kernel with arguments of at most eight bytes each.
   func launch(
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
@@ -230,11 +223,15 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     all arguments: [KernelArgument]
   ) {
-    forgetRounded()
+    if precision == .bfloat16 {
+      roundedFactors.withLock { kept in
+        for case .at(let region?) in arguments { forget(region.storage.key, &kept) }
+      }
+    }
     start(kernel, blocks: blocks, threads: threads, arguments)
   }
 
-  /// Starts a kernel that writes nothing but scratch memory.
+  /// Starts a kernel that writes nothing of which a rounded copy exists.
   func start(
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     _ arguments: [KernelArgument]
@@ -246,8 +243,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     }
   }
 
-  private func start(
-    _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int,
+  /// Starts a kernel; nothing happens where a grid is empty.
+  func start(
+    _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     _ arguments: UnsafeMutablePointer<UnsafeMutableRawPointer?>
   ) {
     guard blocks.x > 0, blocks.y > 0, blocks.z > 0 else { return }
@@ -267,7 +265,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   /// Memory for the length of a call: what comes after it on the stream may have it again.
   func withScratch(floats count: Int, _ body: (UnsafeMutableRawPointer) -> Void) {
     guard count > 0 else { return }
-    guard let address = memory.allocate(byteCount: 4 * count) else {
+    guard let address: UnsafeMutableRawPointer = allocate(byteCount: 4 * count) else {
       return fail("no scratch memory of \(4 * count) bytes beside \(memory.usedByteCount) in use")
     }
     body(address)

@@ -178,7 +178,7 @@ final class CUDACodeScan: CodeScan {
       words.withUnsafeMutableBytes { bytes in
         var addresses = [UnsafeMutableRawPointer?(UnsafeMutableRawPointer(search))]
         addresses += arguments.indices.map { index in bytes.baseAddress.map { $0 + 8 * index } }
-        backend.launch(kernel, blocks: (blocks.x, blocks.y, 1), &addresses)
+        backend.start(kernel, blocks: (blocks.x, blocks.y, 1), &addresses)
       }
     }
   }

@@ -68,8 +68,11 @@ enum Kernel: String, CaseIterable {
 
 /// What a kernel is called with, as the eight bytes from which a launch takes as many as it needs.
 enum KernelArgument {
+  /// What the kernel may write.
   case at(Region?)
-  case address(UnsafeMutableRawPointer)
+  /// What it only reads.
+  case input(Region?)
+  case address(UnsafeMutableRawPointer?)
   case count(Int)
   case word(UInt64)
   case number(Float)
@@ -77,7 +80,7 @@ enum KernelArgument {
 
   var bits: UInt64 {
     switch self {
-    case .at(let region): UInt64(UInt(bitPattern: region?.address))
+    case .at(let region), .input(let region): UInt64(UInt(bitPattern: region?.address))
     case .address(let address): UInt64(UInt(bitPattern: address))
     case .count(let count): UInt64(bitPattern: Int64(count))
     case .word(let word): word

@@ -39,6 +39,45 @@ struct CUDABackendTests {
     }
   }
 
+  /// Copies of factors that are kept change no bit, over updates too, and bfloat16 little of the loss.
+  @Test(arguments: [false, true])
+  func keptCopiesOfFactorsAreNeverStale(isGated: Bool) throws {
+    var configuration = T5Configuration(preset: "tiny") ?? T5Configuration()
+    (configuration.vocabularySize, configuration.width) = (96, 64)
+    (configuration.headWidth, configuration.feedForwardWidth) = (16, 48)
+    configuration.isGated = isGated
+    let onCPU = try T5Model(random: configuration, key: RandomKey(seed: 4))
+    let texts: [[Int32]] = [[5, 6, 7, 8, 9, 1], [17, 17, 1], [33, 5, 80, 1]]
+    let targets: [[Int32]] = [[4, 9, 70], [88, 3, 3], [12, 13, 14]]
+    func losses(on backend: any Backend) throws -> [Float] {
+      var model = try onCPU.moved(to: backend)
+      var optimizer = AdamW()
+      return try (0..<3).map { step in
+        let batch = try TokenBatch(texts, vocabularySize: 96, on: backend)
+        let (loss, gradients) = try valueAndGradient(of: model) {
+          try KeywordLoss.value(
+            $0, batch, targets: targets,
+            dropout: Dropout(rate: 0.1, key: RandomKey(seed: UInt64(step))))
+        }
+        try optimizer.update(&model, gradients) { _ in 3e-3 }
+        return try loss.scalar()
+      }
+    }
+    func rounding(keepsCopies: Bool) throws -> [Float] {
+      try losses(
+        on: hostBackend(
+          precision: .bfloat16,
+          rounding: Rounding(leastProduct: 0, leastFactor: 0, keepsCopies: keepsCopies)))
+    }
+    let (kept, fresh) = (try rounding(keepsCopies: true), try rounding(keepsCopies: false))
+    #expect(kept == fresh)
+    let exact = try losses(on: CPUBackend.shared)
+    #expect(abs(kept[0] - exact[0]) < 2e-2 * exact[0], "\(kept) \(exact)")
+    // An update moves the loss by far more than rounding does.
+    #expect(zip(kept, exact).allSatisfy { abs($0 - $1) < 0.1 * $1 }, "\(kept) \(exact)")
+    #expect(exact[2] < 0.8 * exact[0], "\(exact)")
+  }
+
   @Test func memoryBudget() throws {
     let backend = try hostBackend(memoryBudget: 1 << 20)
     do {
@@ -73,7 +112,8 @@ struct CUDABackendTests {
     let backend = try hostBackend()
     let x = try Tensor(repeating: 1, shape: [4], on: backend)
     // A grid that no device takes.
-    backend.launch(.relu, blocks: (1, 1 << 20, 1), .at(x.region), .at(x.region), .count(4))
+    backend.launch(
+      .relu, blocks: (1, 1 << 20, 1), .at(x.region), .at(x.region), .count(4), .address(nil))
     for _ in 0..<2 {
       #expect(throws: TensorError.self) { try x.values() }
     }

@@ -135,8 +135,8 @@ template <int MODE> struct attend {
     return bits;
   }
 
-  // Writes a tile of results, each row by its factor.
-  GLEN_MEMBER static void store(float *to, const place &at, long width, float upper, float lower,
+  // Writes a tile of results from `start` of the matrix, each row by its factor.
+  GLEN_MEMBER static void store(float *to, unsigned short *rounded, long start, const place &at, long width, float upper, float lower,
                                 const float (&result)[PARTS][4], int accumulates) {
 #pragma unroll
     for (int part = 0; part < PARTS; part++) {
@@ -146,10 +146,11 @@ template <int MODE> struct attend {
       for (int half = 0; half < 2; half++) {
         int row = warp_row() + 8 * half;
         if (row >= at.rows) continue;
-        float *place = to + (at.first_row + row) * at.stride + column;
+        long place = start + (at.first_row + row) * at.stride + column;
         float factor = half ? lower : upper;
-        glen_store(place, factor * result[part][2 * half], accumulates);
-        glen_store(place + 1, factor * result[part][2 * half + 1], accumulates);
+        glen_store(to + place, factor * result[part][2 * half], accumulates);
+        glen_store(to + place + 1, factor * result[part][2 * half + 1], accumulates);
+        if (rounded) *(unsigned *)(rounded + place) = glen_pair(to[place], to[place + 1]);
       }
     }
   }
@@ -254,7 +255,7 @@ template <int MODE> struct attend {
         a.log_sums[at.head * a.all_queries + at.first_query + at.first_row + row] =
             max[half] / GLEN_LOG2_E + logf(sum[half]);
     }
-    store(a.result + at.query_place, at, a.head_width, inverse[0], inverse[1], result,
+    store(a.result, a.rounded, at.query_place, at, a.head_width, inverse[0], inverse[1], result,
           a.accumulates);
   }
 
@@ -315,7 +316,7 @@ template <int MODE> struct attend {
         add_distances(a, gradients, start - (at.first_row + at.shift));
       }
     }
-    store(a.result + at.query_place, at, width, 1, 1, result, a.accumulates);
+    store(a.result, a.rounded, at.query_place, at, width, 1, 1, result, a.accumulates);
   }
 
   // Adds the tile's gradients by distance; the threads take different diagonals.
@@ -402,8 +403,10 @@ template <int MODE> struct attend {
       take(dscore, weights);
       multiply(weights, query_columns, of_keys);
     }
-    store(a.keys_result + at.key_place, at, width, 1, 1, of_keys, a.accumulates_keys);
-    store(a.values_result + at.key_place, at, width, 1, 1, of_values, a.accumulates_values);
+    store(a.keys_result, a.rounded_keys, at.key_place, at, width, 1, 1, of_keys,
+          a.accumulates_keys);
+    store(a.values_result, a.rounded_values, at.key_place, at, width, 1, 1, of_values,
+          a.accumulates_values);
   }
 };
 

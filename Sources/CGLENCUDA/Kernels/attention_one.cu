@@ -133,6 +133,8 @@ template <int PARTS, int GROUP> struct glen_attend_one {
 #pragma unroll
       for (int warp = 0; warp < WARPS; warp++) value += s.parts[warp][c] * factors[warp];
       to[c] = value * inverse;
+      if (a.rounded)
+        a.rounded[to - a.result + c] = (unsigned short)glen_pair(value * inverse, 0);
     }
     if (glen_thread() == 0) a.log_sums[at.head * a.all_queries + at.query] = max + logf(sum);
   }

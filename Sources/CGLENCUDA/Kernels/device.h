@@ -95,6 +95,9 @@ struct alignas(16) glen_four {
 struct alignas(16) glen_four_words {
   unsigned x, y, z, w;
 };
+struct alignas(8) glen_two_words {
+  unsigned x, y;
+};
 
 // The first element of this thread in a row that the blocks of one grid column share, and the
 // distance to its next.
@@ -111,9 +114,11 @@ GLEN_DEVICE void glen_store(float *place, float value, int accumulates) {
   *place = accumulates ? *place + value : value;
 }
 
-// y = body(x...) for each element, or y + that; four at once where all begin at a whole 16 bytes.
+// y = body(x...) for each element, or y + that; four at once where all begin at a whole 16 bytes, as
+// they must, and be whole fours, where y is wanted as bfloat16 too.
 template <typename Body, typename... Inputs>
-GLEN_DEVICE void glen_map(long count, float *y, int accumulates, Body body, const Inputs *...x) {
+GLEN_DEVICE void glen_map(long count, float *y, glen_two_words *rounded, int accumulates, Body body,
+                          const Inputs *...x) {
   long fours = (((unsigned long)y | ... | (unsigned long)x) % 16 == 0) ? count / 4 : 0;
   GLEN_EACH(i, fours) {
     glen_four *place = (glen_four *)y + i;
@@ -121,9 +126,10 @@ GLEN_DEVICE void glen_map(long count, float *y, int accumulates, Body body, cons
     glen_four value = {
         body(((const glen_four *)x)[i].x...), body(((const glen_four *)x)[i].y...),
         body(((const glen_four *)x)[i].z...), body(((const glen_four *)x)[i].w...)};
-    *place = accumulates ? glen_four{old.x + value.x, old.y + value.y, old.z + value.z,
-                                     old.w + value.w}
-                         : value;
+    if (accumulates)
+      value = {old.x + value.x, old.y + value.y, old.z + value.z, old.w + value.w};
+    *place = value;
+    if (rounded) rounded[i] = {glen_pair(value.x, value.y), glen_pair(value.z, value.w)};
   }
   GLEN_EACH(i, count - 4 * fours)
   glen_store(y + 4 * fours + i, body(x[4 * fours + i]...), accumulates);

@@ -2,11 +2,11 @@
 #include "random.h"
 
 GLEN_KERNEL(glen_add_scaled, const float *x, float scale, float *y, long count) {
-  glen_map(count, y, 1, [=](float x) { return scale * x; }, x);
+  glen_map(count, y, 0, 1, [=](float x) { return scale * x; }, x);
 }
 
 GLEN_KERNEL(glen_scale, const float *x, float scale, float *y, long count) {
-  glen_map(count, y, 0, [=](float x) { return scale * x; }, x);
+  glen_map(count, y, 0, 0, [=](float x) { return scale * x; }, x);
 }
 
 // To bfloat16, eight at a time.
@@ -18,13 +18,13 @@ GLEN_KERNEL(glen_round, const glen_four *x, glen_four_words *y, long count) {
 }
 
 // Written so that what is not a number stays so.
-GLEN_KERNEL(glen_relu, const float *x, float *y, long count) {
-  glen_map(count, y, 0, [](float x) { return x <= 0 ? 0 : x; }, x);
+GLEN_KERNEL(glen_relu, const float *x, float *y, long count, glen_two_words *rounded) {
+  glen_map(count, y, rounded, 0, [](float x) { return x <= 0 ? 0 : x; }, x);
 }
 
 GLEN_KERNEL(glen_relu_backward, const float *y, const float *dy, float *dx, long count,
-            int accumulates) {
-  glen_map(count, dx, accumulates, [](float y, float dy) { return y <= 0 ? 0 : dy; }, y, dy);
+            int accumulates, glen_two_words *rounded) {
+  glen_map(count, dx, rounded, accumulates, [](float y, float dy) { return y <= 0 ? 0 : dy; }, y, dy);
 }
 
 // gelu(x) = x/2 (1 + tanh(u)) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
@@ -33,9 +33,10 @@ GLEN_DEVICE float glen_gelu_sigmoid(float x) {
   return 1 / (1 + expf(-twice_u));
 }
 
-GLEN_KERNEL(glen_gated_gelu, const float *gate, const float *up, float *y, long count) {
+GLEN_KERNEL(glen_gated_gelu, const float *gate, const float *up, float *y, long count,
+            glen_two_words *rounded) {
   glen_map(
-      count, y, 0, [](float gate, float up) { return gate * glen_gelu_sigmoid(gate) * up; }, gate,
+      count, y, rounded, 0, [](float gate, float up) { return gate * glen_gelu_sigmoid(gate) * up; }, gate,
       up);
 }
 

@@ -37,16 +37,19 @@ GLEN_KERNEL(glen_row_dot, const float *a, const float *b, float *out, long width
   if (glen_thread() == 0) out[glen_block().x] = sum;
 }
 
-// y = x inverse weight, inverse = 1 / sqrt(mean(x^2) + epsilon).
+// y = x inverse weight, inverse = 1 / sqrt(mean(x^2) + epsilon); y as bfloat16, too, where wanted.
 GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float *inverse,
-            long width, float epsilon) {
+            long width, float epsilon, unsigned short *rounded) {
   long first = glen_block().x * width;
   float sum = 0;
   for (long i = glen_thread(); i < width; i += glen_threads()) sum += x[first + i] * x[first + i];
   float inv = 1 / sqrtf(glen_sum(sum) / (float)width + epsilon);
   if (glen_thread() == 0) inverse[glen_block().x] = inv;
-  for (long i = glen_thread(); i < width; i += glen_threads())
-    y[first + i] = x[first + i] * inv * weight[i];
+  for (long i = glen_thread(); i < width; i += glen_threads()) {
+    float value = x[first + i] * inv * weight[i];
+    y[first + i] = value;
+    if (rounded) rounded[first + i] = (unsigned short)glen_pair(value, 0);
+  }
 }
 
 // With g = dy weight: dx = inverse g - x inverse^3 mean(g x).
