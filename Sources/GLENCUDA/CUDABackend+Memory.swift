@@ -40,6 +40,8 @@ extension CUDABackend {
   func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
     enter()
+    beginProfile()
+    defer { endProfile("upload") }
     note(
       libraries.driver.pointee.cuMemcpyHtoDAsync_v2(
         UInt64(UInt(bitPattern: address)), source, UInt(bytes.count), stream),
@@ -72,10 +74,12 @@ extension CUDABackend {
     guard count > 0 else { return }
     forgetRounded(destination)
     enter()
+    beginProfile()
     note(
       libraries.driver.pointee.cuMemcpyDtoDAsync_v2(
         destination.cuda, source.cuda, UInt(4 * count), stream),
       "copy of \(count) elements")
+    endProfile("copy")
   }
 
   /// Copies or adds rows.
@@ -98,6 +102,8 @@ extension CUDABackend {
   func fill(_ address: UnsafeMutableRawPointer, with value: Float, count: Int) {
     guard count > 0 else { return }
     enter()
+    beginProfile()
+    defer { endProfile("fill") }
     note(
       libraries.driver.pointee.cuMemsetD32Async(
         UInt64(UInt(bitPattern: address)), value.bitPattern, UInt(count), stream),

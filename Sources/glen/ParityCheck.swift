@@ -81,7 +81,10 @@ enum ParityCheck {
       ("gradients", ofGradients, 1e-3),
     ]
     return differences.map { name, difference, tolerance in
-      (name, difference, max(tolerance, name == "loss" ? rounding.loss : rounding.states))
+      let rounded =
+        name == "loss"
+        ? rounding.loss : name == "gradients" ? rounding.gradients : rounding.states
+      return (name, difference, max(tolerance, rounded))
     }
   }
 

@@ -6,17 +6,17 @@ import GLENTensor
 
 /// What a device does in a second: one product, and a T5-base of random weights at work.
 enum SelfTestBenchmark {
-  /// Times each precision that the device has.
+  /// Times each precision that the device has, or the one that was asked for, and where a step's time
+  /// goes.
   static func run(on device: Device) throws {
-    switch device {
-    case .cpu: try run(on: CPUBackend.shared, "float32", size: 2048)
-    case .cuda:
-      for precision in CUDABackend.Precision.allCases {
-        try run(on: CUDABackend(precision: precision), precision.rawValue, size: 8192)
-      }
-      try search(on: CUDABackend())
-      try profile(on: CUDABackend(precision: .bfloat16, profiles: true))
+    guard device == .cuda else { return try run(on: CPUBackend.shared, "float32", size: 2048) }
+    let wanted = ProcessInfo.processInfo.environment["GLEN_CUDA_PRECISION"]
+    for precision in CUDABackend.Precision.allCases
+    where wanted == nil || wanted == precision.rawValue {
+      try run(on: CUDABackend(precision: precision), precision.rawValue, size: 8192)
     }
+    try search(on: CUDABackend())
+    try profile(on: CUDABackend(precision: .bfloat16, profiles: true))
   }
 
   /// The best 100 of a million documents with random identifiers of three T5 pieces, for batches of
@@ -36,6 +36,7 @@ enum SelfTestBenchmark {
         logits: (0..<steps * vocabulary).map { _ in Float(random.next() >> 40) * 0x1p-21 },
         identifierLength: steps, vocabularySize: vocabulary)
     }
+    scanner.profile?.reset()
     let search = try DeviceSearch(
       IdentifierTables(table), on: scanner,
       threadCount: ProcessInfo.processInfo.activeProcessorCount)
@@ -50,8 +51,10 @@ enum SelfTestBenchmark {
     }
   }
 
-  /// Which kernels and products a step of phase 1 spends its time in.
+  /// Which kernels and products a step of phase 1 spends its time in, and a search.
   private static func profile(on backend: CUDABackend) throws {
+    try search(on: backend)
+    if let profile = backend.profile { print(profile, runs: 15) }
     guard let base = T5Configuration(preset: "base"), let profile = backend.profile else { return }
     var model = try T5Model(random: base, key: RandomKey(seed: 1), on: backend)
     for runs in [1, 3] {
@@ -60,13 +63,16 @@ enum SelfTestBenchmark {
         task: .keywords, batch: 128, lengths: LengthList(156), identifierLength: 3, warmUps: 0)
       _ = try work.times(&model, runs: runs)
     }
-    for entry in profile.entries.prefix(30) {
-      SelfTest.row(
-        entry.name,
-        String(format: "%.2f ms   in %d calls of a step", entry.milliseconds / 3, entry.count / 3))
+    print(profile, runs: 3)
+  }
+
+  private static func print(_ profile: CUDAProfile, runs: Int) {
+    for entry in profile.entries.prefix(36) {
+      let (milliseconds, count) = (entry.milliseconds / Double(runs), entry.count / runs)
+      SelfTest.row(entry.name, String(format: "%.2f ms   in %d calls", milliseconds, count))
     }
-    let all = profile.entries.reduce(0) { $0 + $1.milliseconds } / 3
-    SelfTest.row("all", String(format: "%.2f ms", all))
+    let all = profile.entries.reduce(0) { $0 + $1.milliseconds } / Double(runs)
+    SelfTest.row("all, with the waiting", String(format: "%.2f ms", all))
   }
 
   private static func run(on backend: any Backend, _ precision: String, size: Int) throws {
