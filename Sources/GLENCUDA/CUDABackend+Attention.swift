@@ -23,7 +23,8 @@ extension CUDABackend {
     var operands = Self.operands(a)
     operands.result = Self.target(a.output)
     let count = a.totalQueries * a.heads * a.headWidth
-    var copy: UnsafeMutableRawPointer?
+    var (copy, isAlone) = (UnsafeMutableRawPointer?.none, false)
+    widen(a.queries, a.keys, a.values, a.bias?.table)
     forgetRounded(a.output, a.logSums)
     if isSingle(a) {
       copy = roundedTarget(a.output, count: count)
@@ -31,12 +32,14 @@ extension CUDABackend {
       launchSingles(.attentionOne, .attentionOneWide, &operands, a)
     } else if isRounded(a) {
       copy = roundedTarget(a.output, count: count)
+      isAlone = self.isAlone(copy, count: count)
       operands.rounded = Self.halves(copy)
+      if isAlone { operands.result = nil }
       launchRounded(.outputRounded, &operands, a, longest: a.longestQueries)
     } else {
       attend(.output, &operands, a, longest: a.longestQueries)
     }
-    keep(copy, of: a.output, count: count)
+    keep(copy, of: a.output, count: count, isAlone: isAlone)
   }
 
   /// The gradients of `attention`; the probabilities are computed again from the kept sums.
@@ -49,8 +52,10 @@ extension CUDABackend {
     operands.accumulates_keys = g.accumulatingKeys ? 1 : 0
     operands.values_result = Self.target(g.dValues)
     operands.accumulates_values = g.accumulatingValues ? 1 : 0
+    widen(a.queries, a.keys, a.values, a.bias?.table, g.dOutput)
     forgetRounded(g.dQueries, g.dKeys, g.dValues, g.dBias)
     if isSingle(a) {
+      widen(a.output)
       withDistances(&operands, a, g, tiles: a.sequences) { operands in
         launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
       }
@@ -66,10 +71,12 @@ extension CUDABackend {
     // Without a query, too, keys and values have gradients to set.
     withScratch(floats: max(a.heads * a.totalQueries, 1)) { delta in
       let rowsOfBlock = Kernel.threads / 32
+      let halves = aloneCopy(of: a.output, count: a.totalQueries * a.heads * a.headWidth)
       launch(
         .attentionDelta,
         blocks: ((a.heads * a.totalQueries + rowsOfBlock - 1) / rowsOfBlock, 1, 1),
-        .input(a.output), .input(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
+        halves == nil ? .input(a.output) : .settled(a.output), .address(halves),
+        .input(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
         .count(a.totalQueries))
       operands.delta = UnsafePointer(delta.assumingMemoryBound(to: Float.self))
       let isRounded = isRounded(a) && g.dOutput.offset % 4 == 0
@@ -89,6 +96,14 @@ extension CUDABackend {
       operands.rounded = Self.halves(copies.0)
       operands.rounded_keys = Self.halves(copies.1)
       operands.rounded_values = Self.halves(copies.2)
+      let areAlone = (
+        isAlone(copies.0, count: queries, accumulating: g.accumulatingQueries),
+        isAlone(copies.1, count: keys, accumulating: g.accumulatingKeys),
+        isAlone(copies.2, count: keys, accumulating: g.accumulatingValues)
+      )
+      if areAlone.0 { operands.result = nil }
+      if areAlone.1 { operands.keys_result = nil }
+      if areAlone.2 { operands.values_result = nil }
       withDistances(&operands, a, g, tiles: tiles) { operands in
         if isRounded {
           launchRounded(.queriesRounded, &operands, a, longest: a.longestQueries)
@@ -105,9 +120,9 @@ extension CUDABackend {
         operands.accumulates = operands.accumulates_values
         attend(.values, &operands, a, longest: a.longestKeys)
       }
-      keep(copies.0, of: g.dQueries, count: queries)
-      keep(copies.1, of: g.dKeys, count: keys)
-      keep(copies.2, of: g.dValues, count: keys)
+      keep(copies.0, of: g.dQueries, count: queries, isAlone: areAlone.0)
+      keep(copies.1, of: g.dKeys, count: keys, isAlone: areAlone.1)
+      keep(copies.2, of: g.dValues, count: keys, isAlone: areAlone.2)
     }
   }
 

@@ -25,26 +25,33 @@ extension CUDABackend {
   /// y = max(x, 0).
   public func relu(_ x: Region, into y: Region, count: Int) {
     let rounded = x.offset % 4 == 0 ? roundedTarget(y, count: count) : nil
-    launchEach(.relu, count: count, .input(x), .at(y), .count(count), .address(rounded))
-    keep(rounded, of: y, count: count)
+    let isAlone = isAlone(rounded, count: count)
+    launchEach(
+      .relu, count: count, .input(x), .at(y), .count(count), .address(rounded), .flag(isAlone))
+    keep(rounded, of: y, count: count, isAlone: isAlone)
   }
 
   /// dx = dy where y > 0.
   public func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool) {
-    let rounded = [y, dy].allSatisfy { $0.offset % 4 == 0 } ? roundedTarget(dx, count: count) : nil
+    let isAligned = [y, dy, dx].allSatisfy { $0.offset % 4 == 0 }
+    let rounded = isAligned ? roundedTarget(dx, count: count) : nil
+    let halves = isAligned ? aloneCopy(of: y, count: count) : nil
+    let isAlone = isAlone(rounded, count: count, accumulating: accumulating)
     launchEach(
-      .reluBackward, count: count, .input(y), .input(dy), .at(dx), .count(count),
-      .flag(accumulating), .address(rounded))
-    keep(rounded, of: dx, count: count)
+      .reluBackward, count: count, halves == nil ? .input(y) : .settled(y), .address(halves),
+      .input(dy), .at(dx), .count(count), .flag(accumulating), .address(rounded), .flag(isAlone))
+    keep(rounded, of: dx, count: count, isAlone: isAlone)
   }
 
   /// y = gelu(gate) up.
   public func gatedGELU(gate: Region, up: Region, into y: Region, count: Int) {
     let rounded =
       [gate, up].allSatisfy { $0.offset % 4 == 0 } ? roundedTarget(y, count: count) : nil
+    let isAlone = isAlone(rounded, count: count)
     launchEach(
-      .gatedGELU, count: count, .input(gate), .input(up), .at(y), .count(count), .address(rounded))
-    keep(rounded, of: y, count: count)
+      .gatedGELU, count: count, .input(gate), .input(up), .at(y), .count(count), .address(rounded),
+      .flag(isAlone))
+    keep(rounded, of: y, count: count, isAlone: isAlone)
   }
 
   /// The gradients of `gatedGELU`.
@@ -62,9 +69,14 @@ extension CUDABackend {
     _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
     accumulating: Bool
   ) {
+    let rounded = first % 4 == 0 ? roundedTarget(y, count: count) : nil
+    let halves = aloneCopy(of: x, count: count)
+    let isAlone = halves != nil && isAlone(rounded, count: count, accumulating: accumulating)
     launchEach(
-      .dropout, count: (first % 4 + count + 3) / 4, .at(x), .at(y), .count(first), .count(count),
-      .number(rate), .word(key.seed), .word(key.stream), .flag(accumulating))
+      .dropout, count: (first % 4 + count + 3) / 4, halves == nil ? .input(x) : .settled(x),
+      .address(halves), .at(y), .count(first), .count(count), .number(rate), .word(key.seed),
+      .word(key.stream), .flag(accumulating), .address(rounded), .flag(isAlone))
+    keep(rounded, of: y, count: count, isAlone: isAlone)
   }
 
   /// out[0] = scale * sum of x, in double.

@@ -53,6 +53,7 @@ extension CUDABackend {
     _ region: Region, into bytes: UnsafeMutableRawBufferPointer
   ) throws(TensorError) {
     if let target = bytes.baseAddress, !bytes.isEmpty {
+      widen(region)
       enter()
       note(
         libraries.driver.pointee.cuMemcpyDtoHAsync_v2(
@@ -72,6 +73,7 @@ extension CUDABackend {
   /// Copies elements.
   public func copy(_ source: Region, to destination: Region, count: Int) {
     guard count > 0 else { return }
+    widen(source)
     forgetRounded(destination)
     enter()
     beginProfile()

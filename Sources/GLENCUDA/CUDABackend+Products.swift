@@ -39,7 +39,11 @@ extension CUDABackend {
         let right = rounded(p.b.region, count: p.k * p.n, &kept)
       {
         (a, b, type) = (left, right, Self.bfloat16)
+      } else {
+        widen(p.a.region.storage, &kept)
+        widen(p.b.region.storage, &kept)
       }
+      widen(p.c.region.storage, &kept)
       beginProfile()
       defer {
         endProfile(

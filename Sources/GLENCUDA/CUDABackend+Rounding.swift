@@ -9,6 +9,8 @@ struct RoundedFactor: @unchecked Sendable {
   var offset: Int, count: Int
   /// Where they are, rounded.
   var memory: UnsafeMutableRawPointer
+  /// Whether they are nowhere else: nobody has asked for them in float32 so far.
+  var isAlone = false
 }
 
 /// The rounded factors that exist, by the address of the storage that they are copies of.
@@ -17,6 +19,9 @@ struct RoundedFactor: @unchecked Sendable {
 /// again in the backward; and whoever writes a result can round it before it leaves the registers. So a
 /// copy stays until its storage is freed or written, or the memory is wanted: every function of the
 /// backend counts as writing the regions that it does not mark as read only.
+///
+/// Of large results that products alone are likely to read, the float32 elements are not even written:
+/// half of what layers do is to wait for memory. Whoever does read them, `widen` writes them first.
 typealias RoundedFactors = [UInt: [RoundedFactor]]
 
 /// When factors are rounded and kept.
@@ -27,6 +32,8 @@ struct Rounding {
   var leastFactor = 1 << 18
   /// Whether copies outlive their first product.
   var keepsCopies = true
+  /// The elements of a result of which only the copy is written at first.
+  var leastAlone = 1 << 20
 }
 
 extension Storage {
@@ -70,20 +77,60 @@ extension CUDABackend {
     return memory.allocate(byteCount: 2 * count)
   }
 
+  /// Whether of a result only the copy need be written.
+  func isAlone(_ copy: UnsafeMutableRawPointer?, count: Int, accumulating: Bool = false) -> Bool {
+    copy != nil && count >= rounding.leastAlone && !accumulating
+  }
+
   /// Remembers the copy that a kernel, which was started just now, writes.
-  func keep(_ memory: UnsafeMutableRawPointer?, of region: Region, count: Int) {
+  func keep(
+    _ memory: UnsafeMutableRawPointer?, of region: Region, count: Int, isAlone: Bool = false
+  ) {
     guard let memory else { return }
-    let factor = RoundedFactor(offset: region.offset, count: count, memory: memory)
+    let factor = RoundedFactor(
+      offset: region.offset, count: count, memory: memory, isAlone: isAlone)
     let storage = region.storage.key
     roundedFactors.withLock { $0[storage, default: []].append(factor) }
   }
 
-  /// Lets go of the copies of what is written now.
+  /// The copy of elements that are nowhere else, for a kernel that reads either.
+  func aloneCopy(of region: Region, count: Int) -> UnsafeMutableRawPointer? {
+    guard precision == .bfloat16 else { return nil }
+    let (storage, offset) = (region.storage.key, region.offset)
+    return roundedFactors.withLock { kept in
+      kept[storage]?.first { $0.isAlone && $0.offset == offset && $0.count == count }
+    }?.memory
+  }
+
+  /// Writes the float32 elements of what is read now, where only copies exist.
+  func widen(_ regions: Region?...) {
+    guard precision == .bfloat16 else { return }
+    roundedFactors.withLock { kept in
+      for case let region? in regions { widen(region.storage, &kept) }
+    }
+  }
+
+  /// Writes the float32 elements of a storage, where only copies exist.
+  func widen(_ storage: Storage, _ kept: inout RoundedFactors) {
+    guard let factors = kept[storage.key], factors.contains(where: \.isAlone) else { return }
+    for factor in factors where factor.isAlone {
+      start(
+        .unround, blocks: (Self.blocks(for: factor.count / 4), 1, 1),
+        [
+          .address(factor.memory), .address(storage.address + 4 * factor.offset),
+          .count(factor.count / 4),
+        ])
+    }
+    for index in factors.indices { kept[storage.key]?[index].isAlone = false }
+  }
+
+  /// Lets go of the copies of what is written now, in whole or in part.
   func forgetRounded(_ regions: Region?...) {
     guard precision == .bfloat16 else { return }
     roundedFactors.withLock { kept in
-      for region in regions {
-        if let region { forget(region.storage.key, &kept) }
+      for case let region? in regions {
+        widen(region.storage, &kept)
+        forget(region.storage.key, &kept)
       }
     }
   }
@@ -95,13 +142,16 @@ extension CUDABackend {
     }
   }
 
-  /// Lets go of all copies.
+  /// Lets go of all copies of what is elsewhere too.
   func forgetAllRounded() {
     roundedFactors.withLock { kept in
-      for factor in kept.values.joined() {
+      for factor in kept.values.joined() where !factor.isAlone {
         memory.free(factor.memory, byteCount: 2 * factor.count)
       }
-      kept = [:]
+      kept = kept.compactMapValues { factors in
+        let alone = factors.filter(\.isAlone)
+        return alone.isEmpty ? nil : alone
+      }
     }
   }
 }

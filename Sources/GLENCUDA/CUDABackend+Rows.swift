@@ -27,10 +27,13 @@ extension CUDABackend {
     width: Int
   ) {
     let rounded = roundedTarget(y, count: rows * width)
+    let isAlone = isAlone(rounded, count: rows * width)
+    forgetRounded(y)
     launchWholeRows(
-      .rmsNorm, rows: rows, width: width, .input(x), .input(weight), .at(y), .at(inverse),
-      .count(width), .number(epsilon), .address(rounded))
-    keep(rounded, of: y, count: rows * width)
+      .rmsNorm, rows: rows, width: width, .input(x), .input(weight),
+      .settled(isAlone ? nil : y), .at(inverse), .count(width), .number(epsilon),
+      .address(rounded))
+    keep(rounded, of: y, count: rows * width, isAlone: isAlone)
   }
 
   /// The gradients of `rmsNorm`.

@@ -159,7 +159,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
 
   deinit {
     enter()
-    forgetAllRounded()
+    for factor in roundedFactors.withLock({ $0.values.joined() }) {
+      memory.free(factor.memory, byteCount: 2 * factor.count)
+    }
     memory.releaseUnused()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)
@@ -225,7 +227,15 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   ) {
     if precision == .bfloat16 {
       roundedFactors.withLock { kept in
-        for case .at(let region?) in arguments { forget(region.storage.key, &kept) }
+        for argument in arguments {
+          switch argument {
+          case .at(let region?):
+            widen(region.storage, &kept)
+            forget(region.storage.key, &kept)
+          case .input(let region?): widen(region.storage, &kept)
+          default: break
+          }
+        }
       }
     }
     start(kernel, blocks: blocks, threads: threads, arguments)

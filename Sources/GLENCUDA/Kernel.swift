@@ -5,6 +5,7 @@ enum Kernel: String, CaseIterable {
   case addScaled = "glen_add_scaled"
   case scale = "glen_scale"
   case round = "glen_round"
+  case unround = "glen_unround"
   case relu = "glen_relu"
   case reluBackward = "glen_relu_backward"
   case gatedGELU = "glen_gated_gelu"
@@ -72,6 +73,8 @@ enum KernelArgument {
   case at(Region?)
   /// What it only reads.
   case input(Region?)
+  /// What it reads or writes as the caller has seen to.
+  case settled(Region?)
   case address(UnsafeMutableRawPointer?)
   case count(Int)
   case word(UInt64)
@@ -80,7 +83,7 @@ enum KernelArgument {
 
   var bits: UInt64 {
     switch self {
-    case .at(let region), .input(let region): UInt64(UInt(bitPattern: region?.address))
+    case .at(let region), .input(let region), .settled(let region): UInt64(UInt(bitPattern: region?.address))
     case .address(let address): UInt64(UInt(bitPattern: address))
     case .count(let count): UInt64(bitPattern: Int64(count))
     case .word(let word): word

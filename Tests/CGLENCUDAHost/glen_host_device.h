@@ -106,6 +106,8 @@ GLEN_DEVICE float glen_half(unsigned pair, int half) {
   return value;
 }
 
+GLEN_DEVICE float glen_widen(unsigned half) { return glen_half(half, 0); }
+
 GLEN_DEVICE float glen_exp2(float x) { return exp2f(x); }
 
 GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {

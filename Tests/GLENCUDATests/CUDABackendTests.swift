@@ -63,15 +63,18 @@ struct CUDABackendTests {
         return try loss.scalar()
       }
     }
-    func rounding(keepsCopies: Bool) throws -> [Float] {
+    func rounding(keepsCopies: Bool, leastAlone: Int) throws -> [Float] {
       try losses(
         on: hostBackend(
           precision: .bfloat16,
-          rounding: Rounding(leastProduct: 0, leastFactor: 0, keepsCopies: keepsCopies)))
+          rounding: Rounding(
+            leastProduct: 0, leastFactor: 0, keepsCopies: keepsCopies, leastAlone: leastAlone)))
     }
-    let (kept, fresh) = (try rounding(keepsCopies: true), try rounding(keepsCopies: false))
-    #expect(kept == fresh)
+    let kept = try rounding(keepsCopies: true, leastAlone: .max)
+    #expect(try rounding(keepsCopies: false, leastAlone: .max) == kept)
     let exact = try losses(on: CPUBackend.shared)
+    let alone = try rounding(keepsCopies: true, leastAlone: 0)
+    #expect(zip(alone, kept).allSatisfy { abs($0 - $1) < 5e-2 * $1 }, "\(alone) \(kept)")
     #expect(abs(kept[0] - exact[0]) < 2e-2 * exact[0], "\(kept) \(exact)")
     // An update moves the loss by far more than rounding does.
     #expect(zip(kept, exact).allSatisfy { abs($0 - $1) < 0.1 * $1 }, "\(kept) \(exact)")

@@ -12,6 +12,10 @@ import Testing
 struct KernelTests {
   private static let backend = Result { try hostBackend() }
 
+  private static let alone = Result {
+    try hostBackend(
+      precision: .bfloat16, rounding: Rounding(leastProduct: 0, leastFactor: 0, leastAlone: 0))
+  }
   private static let rounding = Result { try hostBackend(precision: .bfloat16) }
 
   @Test(arguments: OperationCase.all)
@@ -43,6 +47,14 @@ struct KernelTests {
     glen_host_reverse_threads(1)
     defer { glen_host_reverse_threads(0) }
     #expect(try bits(operation, on: backend) == forward)
+  }
+
+  /// Results of which only the copy is written: who reads them nevertheless, reads numbers. (Memory
+  /// begins as NaN here.)
+  @Test(arguments: OperationCase.all.filter { !$0.name.hasPrefix("matrixProduct") })
+  func readsWhatIsRoundedAlone(_ operation: OperationCase) throws {
+    let failures = try operation.failures(on: try Self.alone.get(), rounding: 6e-2)
+    #expect(failures == [])
   }
 
   /// A factor that was rounded is used again, but not once it was written.

@@ -318,16 +318,17 @@ GLEN_ATTENTION(glen_attention_dqueries, GLEN_DQUERIES)
 GLEN_ATTENTION(glen_attention_dkeys, GLEN_DKEYS)
 GLEN_ATTENTION(glen_attention_dvalues, GLEN_DVALUES)
 
-// delta[head, row] = the sum of output times its gradient over the head's columns; one warp each.
-GLEN_KERNEL(glen_attention_delta, const float *output, const float *doutput, float *delta,
-            long heads, long head_width, long rows) {
+// delta[head, row] = the sum of output times its gradient over the head's columns; one warp each. With
+// `halves`, the output is there as bfloat16 alone.
+GLEN_KERNEL(glen_attention_delta, const float *output, const unsigned short *halves,
+            const float *doutput, float *delta, long heads, long head_width, long rows) {
   long index = (long)glen_block().x * (GLEN_THREADS / 32) + glen_thread() / 32;
   long head = index / rows, row = index % rows;
   float sum = 0;
   if (head < heads) {
     long place = (row * heads + head) * head_width;
     for (long c = glen_thread() % 32; c < head_width; c += 32)
-      sum += output[place + c] * doutput[place + c];
+      sum += (halves ? glen_widen(halves[place + c]) : output[place + c]) * doutput[place + c];
   }
   for (int lanes = 16; lanes > 0; lanes /= 2) sum += glen_exchange(sum, lanes);
   if (head < heads && glen_thread() % 32 == 0) delta[index] = sum;

@@ -135,7 +135,8 @@ template <int MODE> struct attend {
     return bits;
   }
 
-  // Writes a tile of results from `start` of the matrix, each row by its factor.
+  // Writes a tile of results from `start` of the matrix, each row by its factor; without `to`, as
+  // bfloat16 alone.
   GLEN_MEMBER static void store(float *to, unsigned short *rounded, long start, const place &at, long width, float upper, float lower,
                                 const float (&result)[PARTS][4], int accumulates) {
 #pragma unroll
@@ -148,9 +149,17 @@ template <int MODE> struct attend {
         if (row >= at.rows) continue;
         long place = start + (at.first_row + row) * at.stride + column;
         float factor = half ? lower : upper;
-        glen_store(to + place, factor * result[part][2 * half], accumulates);
-        glen_store(to + place + 1, factor * result[part][2 * half + 1], accumulates);
-        if (rounded) *(unsigned *)(rounded + place) = glen_pair(to[place], to[place + 1]);
+        float first = factor * result[part][2 * half];
+        float second = factor * result[part][2 * half + 1];
+        if (to && accumulates) {
+          first += to[place];
+          second += to[place + 1];
+        }
+        if (to) {
+          to[place] = first;
+          to[place + 1] = second;
+        }
+        if (rounded) *(unsigned *)(rounded + place) = glen_pair(first, second);
       }
     }
   }

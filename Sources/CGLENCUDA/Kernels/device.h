@@ -37,6 +37,8 @@ template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes)
   return __shfl_xor_sync(0xffffffffu, mine, lanes);
 }
 
+// A number of bfloat16.
+GLEN_DEVICE float glen_widen(unsigned half) { return __uint_as_float(half << 16); }
 // Two numbers rounded to bfloat16, the first in the lower half.
 GLEN_DEVICE unsigned glen_pair(float first, float second) {
   unsigned pair;
@@ -115,10 +117,10 @@ GLEN_DEVICE void glen_store(float *place, float value, int accumulates) {
 }
 
 // y = body(x...) for each element, or y + that; four at once where all begin at a whole 16 bytes, as
-// they must, and be whole fours, where y is wanted as bfloat16 too.
+// they must, and be whole fours, where y is wanted as bfloat16 too, or so alone.
 template <typename Body, typename... Inputs>
-GLEN_DEVICE void glen_map(long count, float *y, glen_two_words *rounded, int accumulates, Body body,
-                          const Inputs *...x) {
+GLEN_DEVICE void glen_map(long count, float *y, glen_two_words *rounded, int alone, int accumulates,
+                          Body body, const Inputs *...x) {
   long fours = (((unsigned long)y | ... | (unsigned long)x) % 16 == 0) ? count / 4 : 0;
   GLEN_EACH(i, fours) {
     glen_four *place = (glen_four *)y + i;
@@ -128,7 +130,7 @@ GLEN_DEVICE void glen_map(long count, float *y, glen_two_words *rounded, int acc
         body(((const glen_four *)x)[i].z...), body(((const glen_four *)x)[i].w...)};
     if (accumulates)
       value = {old.x + value.x, old.y + value.y, old.z + value.z, old.w + value.w};
-    *place = value;
+    if (!alone) *place = value;
     if (rounded) rounded[i] = {glen_pair(value.x, value.y), glen_pair(value.z, value.w)};
   }
   GLEN_EACH(i, count - 4 * fours)

@@ -37,7 +37,7 @@ GLEN_KERNEL(glen_row_dot, const float *a, const float *b, float *out, long width
   if (glen_thread() == 0) out[glen_block().x] = sum;
 }
 
-// y = x inverse weight, inverse = 1 / sqrt(mean(x^2) + epsilon); y as bfloat16, too, where wanted.
+// y = x inverse weight, inverse = 1 / sqrt(mean(x^2) + epsilon); y as bfloat16, too, or alone.
 GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float *inverse,
             long width, float epsilon, unsigned short *rounded) {
   long first = glen_block().x * width;
@@ -47,7 +47,7 @@ GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float 
   if (glen_thread() == 0) inverse[glen_block().x] = inv;
   for (long i = glen_thread(); i < width; i += glen_threads()) {
     float value = x[first + i] * inv * weight[i];
-    y[first + i] = value;
+    if (y) y[first + i] = value;
     if (rounded) rounded[first + i] = (unsigned short)glen_pair(value, 0);
   }
 }
