@@ -14,10 +14,10 @@ extension CUDABackend {
 
   /// Device memory, for which rounded copies make room.
   func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
-    if let address = memory.allocate(byteCount: byteCount) { return address }
+    if let address = obtain(byteCount: byteCount) { return address }
     guard precision == .bfloat16 else { return nil }
     forgetAllRounded()
-    return memory.allocate(byteCount: byteCount)
+    return obtain(byteCount: byteCount)
   }
 
   /// Keeps memory for the next request; the stream orders what was and what will be done with it.
@@ -26,7 +26,7 @@ extension CUDABackend {
       let storage = UInt(bitPattern: address)
       roundedFactors.withLock { forget(storage, &$0) }
     }
-    memory.free(address, byteCount: byteCount)
+    giveBack(address, byteCount: byteCount)
   }
 
   /// Copies host memory in; the driver takes what is not pinned into memory of its own before it
@@ -36,7 +36,7 @@ extension CUDABackend {
     upload(bytes, to: region.address)
   }
 
-  /// Copies host memory to an address.
+  /// Copies host memory to an address: at once, where work is recorded, whose memory keeps it.
   func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
     enter()
@@ -52,6 +52,9 @@ extension CUDABackend {
   public func download(
     _ region: Region, into bytes: UnsafeMutableRawBufferPointer
   ) throws(TensorError) {
+    if capture != nil {
+      throw .backendFailure(backend: name, reason: "work cannot be read while it is recorded")
+    }
     if let target = bytes.baseAddress, !bytes.isEmpty {
       widen(region)
       enter()
@@ -79,7 +82,7 @@ extension CUDABackend {
     beginProfile()
     note(
       libraries.driver.pointee.cuMemcpyDtoDAsync_v2(
-        destination.cuda, source.cuda, UInt(4 * count), stream),
+        destination.cuda, source.cuda, UInt(4 * count), workStream),
       "copy of \(count) elements")
     endProfile("copy")
   }
@@ -108,7 +111,7 @@ extension CUDABackend {
     defer { endProfile("fill") }
     note(
       libraries.driver.pointee.cuMemsetD32Async(
-        UInt64(UInt(bitPattern: address)), value.bitPattern, UInt(count), stream),
+        UInt64(UInt(bitPattern: address)), value.bitPattern, UInt(count), workStream),
       "fill of \(count) elements")
   }
 }

@@ -44,6 +44,7 @@ extension CUDABackend {
         widen(p.b.region.storage, &kept)
       }
       widen(p.c.region.storage, &kept)
+      chooseProductStream()
       beginProfile()
       defer {
         endProfile(

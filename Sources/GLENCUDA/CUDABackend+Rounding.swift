@@ -11,6 +11,8 @@ struct RoundedFactor: @unchecked Sendable {
   var memory: UnsafeMutableRawPointer
   /// Whether they are nowhere else: nobody has asked for them in float32 so far.
   var isAlone = false
+  /// Whether a recording that did not make them reads them here.
+  var isRecorded = false
 }
 
 /// The rounded factors that exist, by the address of the storage that they are copies of.
@@ -47,12 +49,13 @@ extension CUDABackend {
     _ region: Region, count: Int, _ kept: inout RoundedFactors
   ) -> UnsafeMutableRawPointer? {
     let storage = region.storage.key
-    if let found = kept[storage]?.first(where: {
+    if let index = kept[storage]?.firstIndex(where: {
       $0.offset == region.offset && $0.count == count
-    }) {
-      return found.memory
+    }), let memory = kept[storage]?[index].memory {
+      if capture != nil, !isRecorded(memory) { kept[storage]?[index].isRecorded = true }
+      return memory
     }
-    guard let memory = memory.allocate(byteCount: 2 * count) else { return nil }
+    guard let memory = obtain(byteCount: 2 * count) else { return nil }
     start(
       .round, blocks: (Self.blocks(for: count / 8), 1, 1),
       [.address(region.address), .address(memory), .count(count / 8)])
@@ -74,7 +77,7 @@ extension CUDABackend {
     guard precision == .bfloat16, rounding.keepsCopies, count > 0, count % 8 == 0, region.offset % 4 == 0 else {
       return nil
     }
-    return memory.allocate(byteCount: 2 * count)
+    return obtain(byteCount: 2 * count)
   }
 
   /// Whether of a result only the copy need be written.
@@ -138,7 +141,8 @@ extension CUDABackend {
   /// Lets go of the copies of a storage.
   func forget(_ storage: UInt, _ kept: inout RoundedFactors) {
     for factor in kept.removeValue(forKey: storage) ?? [] {
-      memory.free(factor.memory, byteCount: 2 * factor.count)
+      if factor.isRecorded { lostCopies.add(1, ordering: .relaxed) }
+      giveBack(factor.memory, byteCount: 2 * factor.count)
     }
   }
 
@@ -146,7 +150,8 @@ extension CUDABackend {
   func forgetAllRounded() {
     roundedFactors.withLock { kept in
       for factor in kept.values.joined() where !factor.isAlone {
-        memory.free(factor.memory, byteCount: 2 * factor.count)
+        if factor.isRecorded { lostCopies.add(1, ordering: .relaxed) }
+        giveBack(factor.memory, byteCount: 2 * factor.count)
       }
       kept = kept.compactMapValues { factors in
         let alone = factors.filter(\.isAlone)

@@ -35,6 +35,13 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   private let kernels: [Kernel: UnsafeMutableRawPointer]
   private let failure = Mutex<String?>(nil)
   let rounding: Rounding
+  /// How often a copy went that a recording reads.
+  let lostCopies = Atomic(0)
+  /// The memory of recordings.
+  let recordedBlocks = Mutex<Set<UInt>>([])
+  /// Where cuBLAS works, and with what memory in recordings; under its lock.
+  nonisolated(unsafe) var productStream: UnsafeMutableRawPointer
+  nonisolated(unsafe) var productWorkspace: UnsafeMutableRawPointer?
   /// The factors of products in bfloat16. Its lock is also cuBLAS's, whose handle may be used by one thread
   /// at a time.
   let roundedFactors = Mutex<RoundedFactors>([:])
@@ -83,6 +90,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
       throw .call(function: "cublasCreate", reason: "status \(status)")
     }
     _ = libraries.blas.pointee.cublasSetStream_v2(blas, stream)
+    productStream = stream
     (self.libraries, self.precision) = (libraries, precision)
     (self.context, self.stream, self.blas) = (context, stream, blas)
     memory = Self.pool(budget: memoryBudget, libraries, context: context, stream: stream)
@@ -162,6 +170,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     for factor in roundedFactors.withLock({ $0.values.joined() }) {
       memory.free(factor.memory, byteCount: 2 * factor.count)
     }
+    if let productWorkspace { memory.free(productWorkspace, byteCount: 32 << 20) }
     memory.releaseUnused()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)
@@ -202,6 +211,8 @@ public final class CUDABackend: Backend, @unchecked Sendable {
 
   /// Keeps the first failure.
   func fail(_ reason: String) {
+    // Work that cannot be recorded can still be done.
+    if let capture { return capture.failure = capture.failure ?? reason }
     failure.withLock { $0 = $0 ?? reason }
   }
 
@@ -267,7 +278,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     note(
       libraries.driver.pointee.cuLaunchKernel(
         function, UInt32(blocks.x), UInt32(blocks.y), UInt32(blocks.z), UInt32(threads), 1, 1, 0,
-        stream, arguments, nil),
+        workStream, arguments, nil),
       kernel.rawValue)
     endProfile(kernel.rawValue)
   }
@@ -279,6 +290,6 @@ public final class CUDABackend: Backend, @unchecked Sendable {
       return fail("no scratch memory of \(4 * count) bytes beside \(memory.usedByteCount) in use")
     }
     body(address)
-    memory.free(address, byteCount: 4 * count)
+    giveBack(address, byteCount: 4 * count)
   }
 }

@@ -14,6 +14,13 @@ public struct TokenBatch: Sendable {
   public init(
     _ sequences: [[Int32]], vocabularySize: Int, on backend: any Backend = CPUBackend.shared
   ) throws {
+    try Self.check(sequences, vocabularySize: vocabularySize)
+    offsets = try SequenceOffsets(lengths: sequences.map(\.count), on: backend)
+    tokens = try TokenIDs(Array(sequences.joined()), on: backend)
+  }
+
+  /// - Throws: `ModelError.input` for no sequences, an empty one, or an id outside the vocabulary.
+  static func check(_ sequences: [[Int32]], vocabularySize: Int) throws(ModelError) {
     guard !sequences.isEmpty else { throw ModelError.input(reason: "a batch has no sequences") }
     for (index, sequence) in sequences.enumerated() {
       guard !sequence.isEmpty else {
@@ -25,8 +32,6 @@ public struct TokenBatch: Sendable {
             + "\(vocabularySize - 1): is this the model's tokenizer?")
       }
     }
-    offsets = try SequenceOffsets(lengths: sequences.map(\.count), on: backend)
-    tokens = try TokenIDs(Array(sequences.joined()), on: backend)
   }
 
   /// The number of sequences.

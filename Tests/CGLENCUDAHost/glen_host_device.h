@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 struct glen_place {
@@ -31,20 +32,23 @@ extern Machine machine;
 void barrier();
 
 using Arguments = void **;
-using Function = std::function<void(Arguments)>;
+// Takes the arguments of a launch, whose memory is the caller's, into what runs a thread of it.
+using Function = std::function<std::function<void()>(Arguments)>;
 void enter(const char *name, Function function);
 
 // Makes a kernel known by its name, with its arguments unpacked as a launch packs them.
 struct Registration {
   template <typename... Parameters> Registration(const char *name, void (*kernel)(Parameters...)) {
     enter(name, [kernel](Arguments arguments) {
-      call(kernel, arguments, std::index_sequence_for<Parameters...>{});
+      return bound(kernel, arguments, std::index_sequence_for<Parameters...>{});
     });
   }
   template <typename... Parameters, std::size_t... indices>
-  static void call(void (*kernel)(Parameters...), Arguments arguments,
-                   std::index_sequence<indices...>) {
-    kernel(*static_cast<Parameters *>(arguments[indices])...);
+  static std::function<void()> bound(void (*kernel)(Parameters...), Arguments arguments,
+                                     std::index_sequence<indices...>) {
+    return [kernel, values = std::make_tuple(*static_cast<Parameters *>(arguments[indices])...)] {
+      std::apply(kernel, values);
+    };
   }
 };
 

@@ -26,8 +26,7 @@ struct Fibre {
 Fibre fibres[most_threads];
 ucontext_t starter;
 jmp_buf scheduler;
-const Function *running;
-Arguments running_arguments;
+const std::function<void()> *running;
 bool is_reversed = false;
 std::mutex lock;
 
@@ -38,7 +37,7 @@ std::map<std::string, Function> &kernels() {
 
 void loop(int index) {
   for (;;) {
-    (*running)(running_arguments);
+    (*running)();
     fibres[index].is_done = true;
     if (!_setjmp(fibres[index].place)) _longjmp(scheduler, 1);
   }
@@ -94,10 +93,13 @@ const void *find(const char *name) {
   return found == kernels().end() ? nullptr : &found->second;
 }
 
-bool launch(const void *kernel, glen_place blocks, int threads, Arguments arguments) {
+std::function<void()> bind(const void *kernel, Arguments arguments) {
+  return (*static_cast<const Function *>(kernel))(arguments);
+}
+
+bool launch(const std::function<void()> &thread, glen_place blocks, int threads) {
   std::lock_guard<std::mutex> guard(lock);
-  running = static_cast<const Function *>(kernel);
-  running_arguments = arguments;
+  running = &thread;
   machine.threads = threads;
   machine.blocks = blocks;
   for (int z = 0; z < blocks.z; z++)

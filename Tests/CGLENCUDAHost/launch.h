@@ -10,8 +10,11 @@ namespace glen_host {
 // The kernel of that name, or null.
 const void *find(const char *name);
 
+// A kernel with the arguments of one launch.
+std::function<void()> bind(const void *kernel, Arguments arguments);
+
 // Runs a grid; false where some threads of a block ended while others waited at a barrier.
-bool launch(const void *kernel, glen_place blocks, int threads, Arguments arguments);
+bool launch(const std::function<void()> &thread, glen_place blocks, int threads);
 
 }  // namespace glen_host
 

@@ -1,6 +1,8 @@
 #include "launch.h"
 
 #include <cstdlib>
+#include <functional>
+#include <vector>
 
 namespace {
 
@@ -27,15 +29,37 @@ int attribute(int *value, int attribute, int) {
   return success;
 }
 
+// A stream does its work at once, or keeps it while it is captured. The same with graphs.
+using Work = std::vector<std::function<int()>>;
+struct Stream {
+  bool is_captured = false;
+  Work work;
+};
+
+int give(void *stream, std::function<int()> work) {
+  auto *place = static_cast<Stream *>(stream);
+  if (!place || !place->is_captured) return work();
+  place->work.push_back(std::move(work));
+  return success;
+}
+
+int run_graph(void *graph, void *) {
+  for (auto &work : *static_cast<Work *>(graph))
+    if (int error = work()) return error;
+  return success;
+}
+
 int launch_kernel(void *function, unsigned blocks_x, unsigned blocks_y, unsigned blocks_z,
                   unsigned threads_x, unsigned threads_y, unsigned threads_z, unsigned shared_bytes,
-                  void *, void **arguments, void **) {
+                  void *stream, void **arguments, void **) {
   bool is_possible = blocks_x > 0 && blocks_x < 1u << 31 && blocks_y > 0 && blocks_y < 65536 &&
                      blocks_z > 0 && blocks_z < 65536 && threads_x > 0 && threads_x <= 256 &&
                      threads_x % 32 == 0 && threads_y == 1 && threads_z == 1 && shared_bytes == 0;
   if (!is_possible) return invalid_value;
   glen_place blocks = {(int)blocks_x, (int)blocks_y, (int)blocks_z};
-  return glen_host::launch(function, blocks, (int)threads_x, arguments) ? success : launch_failed;
+  return give(stream, [thread = glen_host::bind(function, arguments), blocks, threads_x] {
+    return glen_host::launch(thread, blocks, (int)threads_x) ? success : launch_failed;
+  });
 }
 
 enum { float32 = 0, bfloat16 = 14 };
@@ -46,7 +70,7 @@ double element(const void *matrix, int type, long index) {
 }
 
 // C = alpha op(A) op(B) + beta C, column-major, summed in double; A and B of one type, C of float32.
-int gemm(void *, int transpose_a, int transpose_b, int m, int n, int k, const void *alpha,
+int gemm_now(void *, int transpose_a, int transpose_b, int m, int n, int k, const void *alpha,
          const void *a, int a_type, int a_stride, long long a_step, const void *b, int b_type,
          int b_stride, long long b_step, const void *beta, void *c, int c_type, int c_stride,
          long long c_step, int count, int, int) {
@@ -71,6 +95,23 @@ int gemm(void *, int transpose_a, int transpose_b, int m, int n, int k, const vo
     }
   }
   return success;
+}
+
+// A handle of cuBLAS is where its products go.
+struct Handle {
+  void *stream = nullptr;
+};
+
+int gemm(void *handle, int transpose_a, int transpose_b, int m, int n, int k, const void *alpha,
+         const void *a, int a_type, int a_stride, long long a_step, const void *b, int b_type,
+         int b_stride, long long b_step, const void *beta, void *c, int c_type, int c_stride,
+         long long c_step, int count, int compute_type, int algorithm) {
+  return give(static_cast<Handle *>(handle)->stream, [=, alpha = *static_cast<const float *>(alpha),
+                               beta = *static_cast<const float *>(beta)] {
+    return gemm_now(handle, transpose_a, transpose_b, m, n, k, &alpha, a, a_type, a_stride, a_step, b,
+                    b_type, b_stride, b_step, &beta, c, c_type, c_stride, c_step, count, compute_type,
+                    algorithm);
+  });
 }
 
 int any_handle(void **handle) {
@@ -116,16 +157,40 @@ const glen_cuda_driver driver = {
       return std::memcpy(to, pointer<void>(from), bytes), success;
     },
     .cuMemcpyDtoDAsync_v2 = [](glen_cuda_address to, glen_cuda_address from, unsigned long bytes,
-                               void *) -> int {
-      return std::memcpy(pointer<void>(to), pointer<void>(from), bytes), success;
+                               void *stream) -> int {
+      return give(stream, [=] {
+        return std::memcpy(pointer<void>(to), pointer<void>(from), bytes), success;
+      });
     },
     .cuMemsetD32Async = [](glen_cuda_address to, unsigned value, unsigned long count,
-                           void *) -> int {
-      for (unsigned long i = 0; i < count; i++) pointer<unsigned>(to)[i] = value;
-      return success;
+                           void *stream) -> int {
+      return give(stream, [=] {
+        for (unsigned long i = 0; i < count; i++) pointer<unsigned>(to)[i] = value;
+        return success;
+      });
     },
-    .cuStreamCreate = [](void **stream, unsigned) -> int { return any_handle(stream); },
-    .cuStreamDestroy_v2 = [](void *) -> int { return success; },
+    .cuStreamCreate = [](void **stream, unsigned) -> int {
+      return *stream = new Stream, success;
+    },
+    .cuStreamDestroy_v2 = [](void *stream) -> int {
+      return delete static_cast<Stream *>(stream), success;
+    },
+    .cuStreamBeginCapture_v2 = [](void *stream, int) -> int {
+      return static_cast<Stream *>(stream)->is_captured = true, success;
+    },
+    .cuStreamEndCapture = [](void *stream, void **graph) -> int {
+      auto *captured = static_cast<Stream *>(stream);
+      captured->is_captured = false;
+      return *graph = new Work(std::move(captured->work)), success;
+    },
+    .cuGraphInstantiateWithFlags = [](void **executable, void *graph, unsigned long long) -> int {
+      return *executable = new Work(*static_cast<Work *>(graph)), success;
+    },
+    .cuGraphLaunch = run_graph,
+    .cuGraphExecDestroy = [](void *graph) -> int {
+      return delete static_cast<Work *>(graph), success;
+    },
+    .cuGraphDestroy = [](void *graph) -> int { return delete static_cast<Work *>(graph), success; },
     .cuStreamSynchronize = [](void *) -> int { return success; },
     .cuModuleLoadData = [](void **module, const void *image) -> int {
       bool is_ours = std::strcmp(static_cast<const char *>(image), "host") == 0;
@@ -155,9 +220,14 @@ const glen_cuda_nvrtc nvrtc = {
 };
 
 const glen_cuda_blas blas = {
-    .cublasCreate_v2 = any_handle,
-    .cublasDestroy_v2 = [](void *) -> int { return success; },
-    .cublasSetStream_v2 = [](void *, void *) -> int { return success; },
+    .cublasCreate_v2 = [](void **handle) -> int { return *handle = new Handle, success; },
+    .cublasDestroy_v2 = [](void *handle) -> int {
+      return delete static_cast<Handle *>(handle), success;
+    },
+    .cublasSetStream_v2 = [](void *handle, void *stream) -> int {
+      return static_cast<Handle *>(handle)->stream = stream, success;
+    },
+    .cublasSetWorkspace_v2 = [](void *, void *, unsigned long) -> int { return success; },
     .cublasGemmStridedBatchedEx = gemm,
 };
 

@@ -39,6 +39,13 @@ typedef unsigned long long glen_cuda_address;
   X(int, cuStreamCreate, (void **stream, unsigned flags)) \
   X(int, cuStreamDestroy_v2, (void *stream)) \
   X(int, cuStreamSynchronize, (void *stream)) \
+  X(int, cuStreamBeginCapture_v2, (void *stream, int mode)) \
+  X(int, cuStreamEndCapture, (void *stream, void **graph)) \
+  X(int, cuGraphInstantiateWithFlags, \
+    (void **executable, void *graph, unsigned long long flags)) \
+  X(int, cuGraphLaunch, (void *executable, void *stream)) \
+  X(int, cuGraphExecDestroy, (void *executable)) \
+  X(int, cuGraphDestroy, (void *graph)) \
   X(int, cuModuleLoadData, (void **module, const void *image)) \
   X(int, cuModuleUnload, (void *module)) \
   X(int, cuModuleGetFunction, (void **function, void *module, const char *name)) \
@@ -64,6 +71,7 @@ typedef unsigned long long glen_cuda_address;
   X(int, cublasCreate_v2, (void **handle)) \
   X(int, cublasDestroy_v2, (void *handle)) \
   X(int, cublasSetStream_v2, (void *handle, void *stream)) \
+  X(int, cublasSetWorkspace_v2, (void *handle, void *workspace, unsigned long bytes)) \
   X(int, cublasGemmStridedBatchedEx, \
     (void *handle, int transpose_a, int transpose_b, int m, int n, int k, const void *alpha, \
      const void *a, int a_type, int a_stride, long long a_step, const void *b, int b_type, \

@@ -11,6 +11,7 @@ public struct IdentifierGenerator: Sendable {
   let name: String
   let mask: Tensor
   let maskedTokens: [Int]
+  private let rollouts: RecordedRollouts
 
   /// A generator over a model.
   ///
@@ -26,19 +27,16 @@ public struct IdentifierGenerator: Sendable {
     let size = model.configuration.vocabularySize
     mask = try settings.mask(vocabularySize: size, on: model.backend)
     maskedTokens = settings.maskedTokens.map(Int.init).filter { (0..<size).contains($0) }
-  }
-
-  private var feedback: T5Model.Feedback {
-    settings.feedsTokens ? .bestTokens(mask: mask) : .states
+    rollouts = RecordedRollouts(
+      of: model, steps: settings.identifierLength,
+      feedback: settings.feedsTokens ? .bestTokens(mask: mask) : .states)
   }
 
   /// The decoder's states of texts, h₁ to hₙ: `[texts, n, width]`.
   ///
   /// - Throws: `ModelError.input`, `TensorError`.
   public func states(of texts: [[Int32]]) throws -> Tensor {
-    let batch = try TokenBatch(
-      texts, vocabularySize: model.configuration.vocabularySize, on: model.backend)
-    return try model.rollout(batch, steps: settings.identifierLength, feedback: feedback)
+    try rollouts.states(of: texts)
   }
 
   /// Whether every state, a row of the tensor, is made of numbers and is not zero.

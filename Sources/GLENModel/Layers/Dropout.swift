@@ -49,9 +49,9 @@ public struct Dropout: Sendable {
 
   /// x Wᵀ, dropped, plus the residual.
   func residual(
-    _ x: Tensor, _ weight: Tensor, adding residual: Tensor
+    _ x: Tensor, _ weight: Tensor, adding residual: consuming Tensor
   ) throws(TensorError) -> Tensor {
-    if rate == 0 { return try linear(x, weight, adding: residual) }
+    if rate == 0 { return try linear(x, weight, adding: consume residual) }
     return try add(residual, self(linear(x, weight)))
   }
 }

@@ -65,16 +65,16 @@ extension T5Decoder {
         keys: linear(normed, block.selfAttention.key),
         values: linear(normed, block.selfAttention.value), heads: c.heads, queryOffsets: offsets,
         keyOffsets: offsets, bias: bias, isCausal: true, dropout: place.split(0).mask)
-      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
+      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: consume x)
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
       mixed = try attention(
         queries: linear(normed, block.crossAttention.query),
         keys: linear(encoded, block.crossAttention.key),
         values: linear(encoded, block.crossAttention.value), heads: c.heads, queryOffsets: offsets,
         keyOffsets: encodedOffsets, dropout: place.split(2).mask)
-      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
+      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: consume x)
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)
-      x = try block.feedForward(normed, adding: x, dropout: place.split(4))
+      x = try block.feedForward(normed, adding: consume x, dropout: place.split(4))
     }
     return try dropout.split(1)(rmsNorm(x, weight: finalNorm, epsilon: c.normEpsilon))
   }
@@ -143,15 +143,15 @@ public struct DecoderState: Sendable {
         values: stack(values[index]).reshaped(to: inner), heads: c.heads, queryOffsets: one,
         keyOffsets: soFar, bias: bias, isCausal: true,
         dropout: place.split(0).mask)
-      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: x)
+      x = try place.split(1).residual(mixed, block.selfAttention.output, adding: consume x)
 
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
       mixed = try crossAttention(
         normed, block: index, offsets: one, dropout: place.split(2).mask)
-      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: x)
+      x = try place.split(3).residual(mixed, block.crossAttention.output, adding: consume x)
 
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)
-      x = try block.feedForward(normed, adding: x, dropout: place.split(4))
+      x = try block.feedForward(normed, adding: consume x, dropout: place.split(4))
     }
     step += 1
     return try drop.split(1)(rmsNorm(x, weight: decoder.finalNorm, epsilon: c.normEpsilon))

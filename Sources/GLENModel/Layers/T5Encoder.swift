@@ -8,7 +8,7 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
   var feedForwardNorm: Tensor
 
   func callAsFunction(
-    _ x: Tensor, offsets: SequenceOffsets, bias: RelativePositionBias, _ c: T5Configuration,
+    _ x: consuming Tensor, offsets: SequenceOffsets, bias: RelativePositionBias, _ c: T5Configuration,
     dropout: Dropout
   ) throws(TensorError) -> Tensor {
     let normed = try rmsNorm(x, weight: attentionNorm, epsilon: c.normEpsilon)  // [length, width]
@@ -16,9 +16,9 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
       queries: linear(normed, attention.query), keys: linear(normed, attention.key),
       values: linear(normed, attention.value), heads: c.heads, queryOffsets: offsets,
       keyOffsets: offsets, bias: bias, dropout: dropout.split(0).mask)
-    let attended = try dropout.split(1).residual(mixed, attention.output, adding: x)
+    let attended = try dropout.split(1).residual(mixed, attention.output, adding: consume x)
     let again = try rmsNorm(attended, weight: feedForwardNorm, epsilon: c.normEpsilon)
-    return try feedForward(again, adding: attended, dropout: dropout.split(2))
+    return try feedForward(again, adding: consume attended, dropout: dropout.split(2))
   }
 
   /// Visits under the names that follow the block's own.
@@ -56,7 +56,7 @@ public struct T5Encoder: Sendable {
     for (index, block) in blocks.enumerated() {
       let place = dropout.split(index + 2)
       guard recomputes else {
-        x = try block(x, offsets: offsets, bias: bias, c, dropout: place)
+        x = try block(consume x, offsets: offsets, bias: bias, c, dropout: place)
         continue
       }
       x = try recomputed(block, [x, bias.table]) { block, inputs throws(TensorError) in

@@ -9,7 +9,7 @@ struct T5FeedForward: Sendable {
 
   /// normed `[length, width]` through the layer, added to the residual of the same shape.
   func callAsFunction(
-    _ normed: Tensor, adding residual: Tensor, dropout: Dropout
+    _ normed: Tensor, adding residual: consuming Tensor, dropout: Dropout
   ) throws(TensorError) -> Tensor {
     let hidden: Tensor =  // [length, feedForwardWidth]
       if let gatedInput {
@@ -17,7 +17,8 @@ struct T5FeedForward: Sendable {
       } else {
         try relu(linear(normed, input))
       }
-    return try dropout.split(1).residual(dropout.split(0)(hidden), output, adding: residual)
+    return try dropout.split(1).residual(
+      dropout.split(0)(hidden), output, adding: consume residual)
   }
 
   mutating func visitParameters(

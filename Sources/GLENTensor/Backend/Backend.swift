@@ -37,6 +37,13 @@ public protocol Backend: AnyObject, Sendable {
   func fill(_ region: Region, with value: Float, count: Int)
   /// Waits for all work issued so far.
   func synchronize() throws(TensorError)
+  /// Takes down the work that `body` gives to this backend, without doing it, so that it can be done
+  /// again and again as one piece; nil where a backend does not do that, or not this work.
+  ///
+  /// `body` may read no results. What it reads of the device's memory must outlive the recording, and
+  /// what it makes is the recording's. The same work must have been done before: what is made once and
+  /// kept, such as rounded weights, must be there.
+  func recording(of body: () throws -> Tensor) -> (any RecordedWork)?
 
   // MARK: Products
 
@@ -344,7 +351,19 @@ public struct AttentionGradients: Sendable {
   }
 }
 
+/// Work that a device does again as one piece.
+public protocol RecordedWork: AnyObject, Sendable {
+  /// Writes ids where the work reads them, and gives a copy of what it makes of them; nil if it can no
+  /// longer be done, because what it reads is gone.
+  ///
+  /// Several threads may ask.
+  func result(for ids: [Int32], in region: Region) throws(TensorError) -> Tensor?
+}
+
 extension Backend {
+  /// Nothing is recorded.
+  public func recording(of body: () throws -> Tensor) -> (any RecordedWork)? { nil }
+
   /// No.
   public var hasMatrixUnits: Bool { false }
 }

@@ -6,25 +6,28 @@
 ///
 /// - Throws: `TensorError.shapeMismatch`, `.invalidArgument`, `.backendMismatch`, `.outOfMemory`.
 public func linear(
-  _ x: Tensor, _ weight: Tensor, adding residual: Tensor? = nil, scale: Float = 1
+  _ x: Tensor, _ weight: Tensor, adding residual: consuming Tensor? = nil, scale: Float = 1
 ) throws(TensorError) -> Tensor {
+  var residual = consume residual
   let tape = try Operation.tape("linear", x, residual, weight: weight)
   try Operation.require(
     weight.shape.count == 2 && x.width == weight.width, "linear",
     expected: "[..., k] and [n, k]", got: "\(x.shape) and \(weight.shape)")
   let (rows, inputs, outputs) = (x.rows, weight.shape[1], weight.shape[0])
-  let y = try Tensor(unset: x.shape.dropLast() + [outputs], on: x.backend)
-  if let residual {
+  let shape = Array(x.shape.dropLast()) + [outputs]
+  let residualInput = tape == nil ? nil : residual.map(Input.init)
+  let (y, beta): (Tensor, Float)
+  if let given = residual.take() {
     try Operation.require(
-      residual.shape == y.shape, "linear", expected: "a residual of \(y.shape)",
-      got: "\(residual.shape)")
-    y.backend.copy(residual.region, to: y.region, count: y.count)
+      given.shape == shape, "linear", expected: "a residual of \(shape)", got: "\(given.shape)")
+    (y, beta) = (try (consume given).takenOrCopied(), 1)
+  } else {
+    (y, beta) = (try Tensor(unset: shape, on: x.backend), 0)
   }
-  Operation.product(
-    rows: rows, x.region, weight, into: y.region, alpha: scale, beta: residual == nil ? 0 : 1)
+  Operation.product(rows: rows, x.region, weight, into: y.region, alpha: scale, beta: beta)
 
   guard let tape else { return y }
-  let (xInput, weightInput, residualInput) = (Input(x), Input(weight), residual.map(Input.init))
+  let (xInput, weightInput) = (Input(x), Input(weight))
   let (x, weight) = (x.detached, weight.detached)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
     let backend = dy.backend
@@ -41,6 +44,22 @@ public func linear(
           alpha: scale, beta: accumulating ? 1 : 0))
     }
     if let residualInput { try gradients.add(dy, to: residualInput) }
+  }
+}
+
+extension Tensor {
+  /// The same values where they may be written: this tensor's own memory if nobody else has it, else a
+  /// copy.
+  fileprivate consuming func takenOrCopied() throws(TensorError) -> Tensor {
+    var own = consume self
+    if own.node == nil, own.packed == nil, !own.storage.isBorrowed,
+      isKnownUniquelyReferenced(&own.storage)
+    {
+      return own
+    }
+    let copy = try Tensor(unset: own.shape, on: own.backend)
+    copy.backend.copy(own.region, to: copy.region, count: copy.count)
+    return copy
   }
 }
 
