@@ -120,8 +120,10 @@ extension CUDABackend {
   }
 }
 
-/// A factor that was rounded for a product, kept for the next: a layer's products share their input,
-/// and both of a gradient share what comes from above. Nothing but products may come between.
+/// A factor that was rounded for a product, kept for the next.
+///
+/// A layer's products share their input, and both of a gradient share what comes from above. Nothing but
+/// products may come between.
 struct RoundedFactor {
   var source: UnsafeMutableRawPointer
   var count: Int

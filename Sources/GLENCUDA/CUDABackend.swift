@@ -34,8 +34,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   private let context: UnsafeMutableRawPointer
   private let kernels: [Kernel: UnsafeMutableRawPointer]
   private let failure = Mutex<String?>(nil)
-  /// What the last products rounded. Its lock is also cuBLAS's, whose handle may be used by one thread
-  /// at a time.
+  /// What the last products rounded.
+  ///
+  /// Its lock is also cuBLAS's, whose handle may be used by one thread at a time.
   let roundedFactors = Mutex<[RoundedFactor]>([])
 
   /// The first GPU, or that with the given number.
