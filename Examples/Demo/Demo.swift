@@ -121,6 +121,7 @@ private final class ProgressLines {
         + String(
           format: " %d/%d  loss %.3f  %.1f steps/s  %.0f s left", progress.step, progress.steps,
           loss, progress.stepsPerSecond, progress.secondsLeft))
+    if let mixing = progress.mixing { print("\(progress.phase): \(mixing)") }
     if progress.hasKeptStart {
       print("\(progress.phase): nothing did better on dev, so the model from before is kept")
     }

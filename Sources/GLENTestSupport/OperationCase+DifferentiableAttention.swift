@@ -3,7 +3,8 @@ import GLENTensor
 extension OperationCase {
   /// attention with its gradients, the bias's among them.
   static let differentiableAttention: [OperationCase] = list {
-    for s in attentionSettings where !s.queryLengths.isEmpty && !s.queryLengths.contains(0) && s.totalQueries < 100 {
+    for s in attentionSettings
+    where !s.queryLengths.isEmpty && !s.queryLengths.contains(0) && s.totalQueries < 100 {
       let queries = CaseInput(shape: [s.totalQueries, s.inner])
       let keys = CaseInput(shape: [s.totalKeys, s.inner])
       let table = CaseInput(shape: [s.bias?.buckets ?? 1, s.heads])

@@ -105,6 +105,7 @@ final class ProgressDisplay {
     if let reason = progress.earlyEnding {
       Console.error("\(progress.phase): ended after \(progress.step) updates: \(reason)")
     }
+    if let mixing = progress.mixing { Console.error("\(progress.phase): \(mixing)") }
     if progress.hasKeptStart {
       Console.error(
         "\(progress.phase): no validation was better than the first; the model from before is kept")

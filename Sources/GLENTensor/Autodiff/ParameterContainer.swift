@@ -31,7 +31,8 @@ extension ParameterContainer {
 
   /// The parameters (1 - share) θ + share θ', where θ' are those of another container of the same shape.
   ///
-  /// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
+  /// - Throws: `TensorError.invalidArgument` if one has a parameter that the other has not,
+  ///   `.shapeMismatch`, `.backendMismatch`, `.outOfMemory`.
   public func mixed(with other: Self, share: Float) throws -> Self {
     var result = self
     var others = other.parameters.makeIterator()
@@ -41,6 +42,10 @@ extension ParameterContainer {
           operation: "mixed", reason: "the other container has no parameter \(name) there")
       }
       tensor = try add(scaled(tensor, by: 1 - share), next.tensor, scale: share)
+    }
+    if let more = others.next() {
+      throw TensorError.invalidArgument(
+        operation: "mixed", reason: "only the other container has a parameter \(more.name)")
     }
     return result
   }

@@ -12,6 +12,8 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
   public var bestBy: String?
   /// Why the phase ended before its last update, if it did so here.
   public var ending: String?
+  /// What the phase ended with, if that was a mean of its first and its last model.
+  public var mixing: String?
 
   /// What there is to keep of a progress report; numbers that are not finite are left out.
   init(_ progress: TrainingProgress, time: Double) {
@@ -34,7 +36,7 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
       bestBy = progress.measure.metricName
       values[progress.measure.metricName] = validation
     }
-    ending = progress.earlyEnding
+    (ending, mixing) = (progress.earlyEnding, progress.mixing)
     self.values = values.filter { $0.value.isFinite }
   }
 }

@@ -72,7 +72,9 @@ public struct RunReport {
     let figures = cards.map {
       "<div><b>\(HTML.escaped($0.1))</b><span>\(HTML.escaped($0.0))</span></div>"
     }
-    let ending = last.ending.map { "<p>Ended early: \(HTML.escaped($0)).</p>" } ?? ""
+    let ending =
+      (last.ending.map { "<p>Ended early: \(HTML.escaped($0)).</p>" } ?? "")
+      + (last.mixing.map { "<p>Its model is a mean: \(HTML.escaped($0)).</p>" } ?? "")
     return """
       <h2>\(HTML.escaped(title))</h2>
       <div class=cards>\(figures.joined())</div>\(ending)

@@ -24,8 +24,22 @@ public struct PhaseTrainer {
   /// Asked before every step; true saves a checkpoint and stops with `CancellationError`.
   public var shouldStop: () -> Bool = { Task.isCancelled }
 
-  /// The model after the last update; nil before `train` has returned, or if that made no update.
-  private(set) var last: T5Model?
+  /// The model that the phase began with, for `mix`; nil once that was asked.
+  ///
+  /// A checkpoint has it: who resumes may have come to this phase with another.
+  var beginning: T5Model?
+  /// Asked after the last update for a mean of the first and the last model that does better than the
+  /// best validation; nil if none does.
+  var mix: ((_ beginning: T5Model, _ last: T5Model, _ best: Double) throws -> Mixture?)?
+
+  /// A mean of a phase's first and last model.
+  struct Mixture {
+    var model: T5Model
+    /// How much of the last model is in it.
+    var share: Float
+    /// What validation says of it.
+    var value: Double
+  }
 
   let key: RandomKey
   /// The best validation so far, the updates before it, and the model that it measured.
@@ -38,8 +52,8 @@ public struct PhaseTrainer {
 
   /// Trains to the last step of the objective's schedule.
   ///
-  /// With validation, the model ends as it was at its best value, and the phase before its last step
-  /// if the objective's patience is exhausted. A checkpoint is written once the
+  /// With validation, the model ends as it was at its best value, or as the mixture that does better, and
+  /// the phase before its last step if the objective's patience is exhausted. A checkpoint is written once the
   /// losses and gradients of its model are known to be sound: one that has diverged never replaces
   /// one that had not.
   ///
@@ -99,19 +113,20 @@ public struct PhaseTrainer {
       progress.stepsPerSecond = Double(recent.count - 1) / seconds
       progress.tokensPerSecond = Double(last.tokens - first.tokens) / seconds
       progress.samplingShare = (last.sampling - first.sampling) / .seconds(1) / seconds
+      if progress.ending != nil { progress.mixture = try mixBeginning(with: model) }
       report(progress)
     }
-    last = step > firstStep ? model : nil
     if let best { model = best.model }
   }
 
-  /// The best validation so far; nil without validation.
-  var bestValue: Double? { best?.value }
-
-  /// Puts a better model in the place of the best one, for checkpoints that are still to come.
-  mutating func keep(_ model: T5Model, value: Double) {
+  /// Puts a mixture in the place of the best model, if one does better.
+  private mutating func mixBeginning(with last: T5Model) throws -> TrainingProgress.Mixture? {
+    guard let beginning, let mix, let best else { return nil }
+    self.beginning = nil
+    guard let mixture = try mix(beginning, last, best.value) else { return nil }
     // When the phase has ended follows from the step of the best validation, which stays.
-    best = (value, best?.step ?? step, model)
+    self.best = (mixture.value, best.step, mixture.model)
+    return TrainingProgress.Mixture(share: mixture.share, validation: mixture.value)
   }
 
   /// Whether as many validations as the patience allows have come after the best one.
@@ -156,6 +171,11 @@ extension PhaseTrainer {
     if let best {
       for (name, tensor) in best.model.parameters {
         contents.append(("best/" + name, .float(tensor)))
+      }
+    }
+    if let beginning {
+      for (name, tensor) in beginning.parameters {
+        contents.append(("beginning/" + name, .float(tensor)))
       }
     }
     contents.append(("memory", .integers(memory, shape: [memory.count])))
@@ -221,6 +241,9 @@ extension PhaseTrainer {
       }
       best = (Double(bitPattern: value), step, try load("best/"))
     }
+    // A phase that has ended has none, nor one that nothing was to be mixed in.
+    let hasBeginning = file.names.contains { $0.hasPrefix("beginning/") }
+    let beginning = hasBeginning ? try load("beginning/") : nil
     let memory = try file.integers("memory").values
     guard memory.count == objective.memory.count else {
       throw TrainingError.checkpoint(
@@ -229,6 +252,7 @@ extension PhaseTrainer {
     }
     // Nothing can fail from here on.
     self.best = best
+    self.beginning = beginning
     objective.memory = memory
     model = loaded
     optimizer.moments = moments

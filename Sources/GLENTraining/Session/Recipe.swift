@@ -81,8 +81,8 @@ public struct Recipe: Sendable, Codable, Equatable {
     public var tokenDropRate: Double = 0
     /// Whether targets end with the end token.
     public var targetsEnd = true
-    /// Whether the phase may end with a mean of the model that it began with and of its last one, if that
-    /// does better in validation.
+    /// Whether the phase ends with a mean of the model that it began with and of its last one where that
+    /// does better in validation than any model on the way.
     public var mixesBeginning = false
     /// The contrast between texts and corrupted copies of them.
     public var contrast = Contrast()
@@ -148,6 +148,8 @@ public struct Recipe: Sendable, Codable, Equatable {
   public var recomputesBlocks = false
   /// Whether a model from random weights begins by copying words (`T5Model.beginCopying`) in a table
   /// where those of the same documents lie close.
+  ///
+  /// A starter's table is counted whatever this says, and a folder's never.
   public var beginsCopying = false
   /// Phase 1.
   public var keywords: Keywords

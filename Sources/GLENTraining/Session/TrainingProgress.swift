@@ -28,6 +28,17 @@ public struct TrainingProgress: Sendable {
 
   /// Why the phase has ended, if this was its last update.
   public var ending: Ending?
+  /// The mean of its first and its last model that the phase has ended with, if it did better in
+  /// validation than every model before.
+  public var mixture: Mixture?
+
+  /// A mean of a phase's first and last model.
+  public struct Mixture: Sendable, Equatable {
+    /// How much of the last model is in it; the rest is of the first.
+    public var share: Float
+    /// Its validation's value.
+    public var validation: Double
+  }
 
   /// Why a phase has ended.
   public enum Ending: Sendable, Equatable {
@@ -44,9 +55,18 @@ public struct TrainingProgress: Sendable {
       + "\(validations) validation\(validations == 1 ? "" : "s") since"
   }
 
+  /// What to say of a phase that has ended with a mixture.
+  public var mixing: String? {
+    guard let mixture else { return nil }
+    let tenths = Int((mixture.validation * 1000).rounded())
+    return
+      "\(Int((mixture.share * 100).rounded())) % of the last model and the rest of the first did "
+      + "better than any before: \(measure.rawValue) \(tenths / 10).\(tenths % 10) on dev"
+  }
+
   /// Whether the phase has ended without an update that did better than none: its model is the one
   /// that it began with.
-  public var hasKeptStart: Bool { ending != nil && bestStep == 0 }
+  public var hasKeptStart: Bool { ending != nil && bestStep == 0 && mixture == nil }
 
   /// The seconds that the phase still needs at this rate, if it goes on to its last update.
   public var secondsLeft: Double {

@@ -162,11 +162,15 @@ public struct TrainingSession {
         try run(&trainer, &model, &objective, resuming: resumeURL)
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
-        let beginning = model
-        try run(&trainer, &model, &objective, resuming: resumeURL)
         if recipe.keywords.mixesBeginning, let validator {
-          try mix(&model, beginning: beginning, &trainer, validator)
+          trainer.beginning = model
+          trainer.mix = { beginning, last, kept in
+            try Self.mixture(of: beginning, and: last, betterThan: kept) {
+              try validator.measure($0, by: recipe.keywords.optimization.bestBy).value
+            }
+          }
         }
+        try run(&trainer, &model, &objective, resuming: resumeURL)
         // Whoever is stopped in the next phase before its first checkpoint goes on from here.
         if phase != phases.last {
           try trainer.saveCheckpoint(model, objective, memory: objective.memory)

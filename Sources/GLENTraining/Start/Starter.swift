@@ -80,15 +80,22 @@ public struct Starter: Sendable, CustomStringConvertible {
     let semantics = try LatentSemantics(
       of: documents, vocabularySize: vocabularySize,
       dimensions: model.configuration.width - T5Model.reservedColumns, key: key.split(0))
+    return try VocabularyTransfer(
+      from: model, places: places(of: tokenizer, vocabularySize: vocabularySize),
+      counts: documents.tokenCounts(vocabularySize: vocabularySize),
+      semantics: semantics, key: key.split(1))
+  }
+
+  /// For each row of another vocabulary's table the starter's own token of the same text.
+  ///
+  /// Special tokens have none, nor have rows without a piece.
+  func places(of tokenizer: SentencePieceTokenizer, vocabularySize: Int) -> [Int?] {
     var known: [String: Int] = [:]
     for token in 0..<self.tokenizer.pieceCount where !self.tokenizer.isSpecial(Int32(token)) {
       known[self.tokenizer.piece(Int32(token))] = token
     }
-    let places = (0..<vocabularySize).map { token in
+    return (0..<vocabularySize).map { token in
       tokenizer.isSpecial(Int32(token)) ? nil : known[tokenizer.piece(Int32(token))]
     }
-    return try VocabularyTransfer(
-      from: model, places: places, counts: documents.tokenCounts(vocabularySize: vocabularySize),
-      semantics: semantics, key: key.split(1))
   }
 }

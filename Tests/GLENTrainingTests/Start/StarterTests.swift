@@ -101,6 +101,71 @@ import Testing
     }
   }
 
+  /// Rows of another vocabulary find the starter's by their text, and only pieces do.
+  @Test func rowsFindTheStartersByTheirText() throws {
+    let starter = try Starter.bundled()
+    let own = starter.tokenizer
+    let itself = starter.places(of: own, vocabularySize: own.pieceCount)
+    for token in 0..<own.pieceCount {
+      #expect(itself[token] == (own.isSpecial(Int32(token)) ? nil : token))
+    }
+
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("spiece.model")
+    try SentencePieceTokenizer.train(
+      sentences: [Self.passage, "Schrödingers cat purrs zzyzxq zzyzxq zzyzxq"], vocabularySize: 60,
+      to: url, lowercased: true)
+    let other = try SentencePieceTokenizer(contentsOf: url, sentinelCount: 0)
+    let rows = other.pieceCount + 5
+    let places = starter.places(of: other, vocabularySize: rows)
+    #expect(places.count == rows)
+    // Padding, the end and the unknown have rows of their own; what lies behind the pieces has no text.
+    #expect(places.prefix(3).allSatisfy { $0 == nil } && places.suffix(5).allSatisfy { $0 == nil })
+    for token in 3..<other.pieceCount {
+      if let place = places[token] {
+        #expect(own.piece(Int32(place)) == other.piece(Int32(token)))
+      } else {
+        let text = other.piece(Int32(token))
+        #expect((0..<Int32(own.pieceCount)).allSatisfy { own.piece($0) != text }, "\(text)")
+      }
+    }
+    let known = places.compactMap { $0 }
+    #expect(known.count > 30 && Set(known).count == known.count)
+  }
+
+  /// Weights of int8 and bf16 in GLEN's layout are for inference; BF16 in a portable file is read as float32
+  /// and is a starter, as the one that comes with the package is.
+  @Test func lowPrecisionIsRefusedAndPortableHalvesAreNot() throws {
+    let folder = try TemporaryFolder()
+    var configuration = ToyCorpus.configuration()
+    configuration.vocabularySize = 16_112
+    let model = try T5Model(random: configuration, key: RandomKey(seed: 1))
+    let vocabulary = try Starter.bundled().tokenizer.modelData
+    func save(_ name: String, _ write: (URL) throws -> Void) throws -> URL {
+      let url = folder.url.appendingPathComponent(name)
+      try write(url)
+      try vocabulary.write(to: url.appendingPathComponent("spiece.model"))
+      return url
+    }
+    for precision in LowPrecision.allCases {
+      let url = try save("\(precision)") { try model.quantized(to: precision).save(to: $0) }
+      let error = #expect(throws: ModelError.self) { try Starter(folder: url) }
+      let text = error?.description ?? ""
+      #expect(
+        text.contains(url.path) && text.contains("the weights are in \(precision)"), "\(text)")
+    }
+    let halves = try save("halves") { try model.save(to: $0, rounding: true) }
+    let starter = try Starter(folder: halves)
+    let table = try starter.model.table.values()
+    #expect(table.allSatisfy { $0.bitPattern & 0xffff == 0 })
+    let toy = try TemporaryFolder(ToyCorpus.files)
+    var session = TrainingSession(recipe: ToyCorpus.recipe, start: .starter(starter))
+    session.phases = [.keywords]
+    session.recipe.keywords.optimization.steps = 1
+    _ = try session.run(
+      RetrievalDataset(contentsOf: toy.url), to: folder.url.appendingPathComponent("out"))
+  }
+
   /// A short run of the published recipe on the published text: its first losses are those of the run
   /// that made the weights.
   @Test(
