@@ -94,7 +94,8 @@ extension CUDABackend {
     // A part is a double.
     withScratch(floats: 2 * max(parts, 1)) { memory in
       launch(
-        .sumParts, blocks: (parts, 1, 1), .input(x), .count(count), .flag(squares), .address(memory))
+        .sumParts, blocks: (parts, 1, 1), .input(x), .count(count), .flag(squares),
+        .address(memory))
       launch(
         .sumOfParts, blocks: (1, 1, 1), .address(memory), .count(parts), .number(scale), .at(out))
     }

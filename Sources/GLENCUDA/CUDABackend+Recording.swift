@@ -21,7 +21,7 @@ final class Capture: @unchecked Sendable {
 
 extension CUDABackend {
   /// cuBLAS's own workspace belongs to its stream; recorded products have one of this size.
-  private static let workspaceByteCount = 32 << 20
+  static let workspaceByteCount = 32 << 20
 
   /// What this thread takes down of this backend's work.
   var capture: Capture? {

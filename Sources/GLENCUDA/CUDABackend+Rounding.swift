@@ -71,12 +71,12 @@ extension CUDABackend {
     } ?? false
   }
 
-  /// Where a kernel may write the rounded copy of what it writes to a region: nowhere if products are
-  /// not of bfloat16. It must be given to `keep`.
+  /// Where a kernel may write the rounded copy of what it writes to a region, for `keep` to remember;
+  /// nowhere if products are not of bfloat16.
   func roundedTarget(_ region: Region, count: Int) -> UnsafeMutableRawPointer? {
-    guard precision == .bfloat16, rounding.keepsCopies, count > 0, count % 8 == 0, region.offset % 4 == 0 else {
-      return nil
-    }
+    guard precision == .bfloat16, rounding.keepsCopies, count > 0, count % 8 == 0,
+      region.offset % 4 == 0
+    else { return nil }
     return obtain(byteCount: 2 * count)
   }
 

@@ -42,8 +42,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   /// Where cuBLAS works, and with what memory in recordings; under its lock.
   nonisolated(unsafe) var productStream: UnsafeMutableRawPointer
   nonisolated(unsafe) var productWorkspace: UnsafeMutableRawPointer?
-  /// The factors of products in bfloat16. Its lock is also cuBLAS's, whose handle may be used by one thread
-  /// at a time.
+  /// The factors of products in bfloat16.
+  ///
+  /// Its lock is also cuBLAS's, whose handle may be used by one thread at a time.
   let roundedFactors = Mutex<RoundedFactors>([:])
 
   /// The first GPU, or that with the given number.
@@ -170,7 +171,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     for factor in roundedFactors.withLock({ $0.values.joined() }) {
       memory.free(factor.memory, byteCount: 2 * factor.count)
     }
-    if let productWorkspace { memory.free(productWorkspace, byteCount: 32 << 20) }
+    if let productWorkspace { memory.free(productWorkspace, byteCount: Self.workspaceByteCount) }
     memory.releaseUnused()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)

@@ -83,7 +83,8 @@ enum KernelArgument {
 
   var bits: UInt64 {
     switch self {
-    case .at(let region), .input(let region), .settled(let region): UInt64(UInt(bitPattern: region?.address))
+    case .at(let region), .input(let region), .settled(let region):
+      UInt64(UInt(bitPattern: region?.address))
     case .address(let address): UInt64(UInt(bitPattern: address))
     case .count(let count): UInt64(bitPattern: Int64(count))
     case .word(let word): word

@@ -14,7 +14,7 @@ struct SelfTest: ParsableCommand {
 
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "A folder of parity cases, or one of them.") var parity: String?
-  @Option(help: "Only operations whose names contain this.") var only: String?
+  @Option(help: "Only operations whose names, with their extents, contain this.") var only: String?
   @Flag(help: "Also time products, queries, indexing and training with a T5-base.")
   var benchmark = false
 
@@ -35,7 +35,7 @@ struct SelfTest: ParsableCommand {
     let cases = OperationCase.all.filter { operation in
       // A device that cannot search has nothing to show there.
       (operation.name != "search" || backend is any CodeScanner)
-        && only.map(operation.name.contains) ?? true
+        && only.map(operation.description.contains) ?? true
     }
     let rounding = Self.rounding(of: backend).operations
     var names: [String] = []

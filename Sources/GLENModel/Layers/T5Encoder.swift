@@ -8,8 +8,8 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
   var feedForwardNorm: Tensor
 
   func callAsFunction(
-    _ x: consuming Tensor, offsets: SequenceOffsets, bias: RelativePositionBias, _ c: T5Configuration,
-    dropout: Dropout
+    _ x: consuming Tensor, offsets: SequenceOffsets, bias: RelativePositionBias,
+    _ c: T5Configuration, dropout: Dropout
   ) throws(TensorError) -> Tensor {
     let normed = try rmsNorm(x, weight: attentionNorm, epsilon: c.normEpsilon)  // [length, width]
     let mixed = try GLENTensor.attention(  // [length, heads × headWidth]
