@@ -30,8 +30,10 @@ public struct OperationCase: Sendable, CustomStringConvertible {
   public var description: String { "\(name) \(extents)" }
 
   /// Runs the case.
-  public func results(on backend: any Backend) throws -> [Comparison] {
-    let bench = Workbench(backend, named: description)
+  ///
+  /// - Parameter isAligned: whether regions begin at a whole 32 bytes, and not at odd offsets.
+  public func results(on backend: any Backend, isAligned: Bool = false) throws -> [Comparison] {
+    let bench = Workbench(backend, named: description, isAligned: isAligned)
     try body(bench)
     return try bench.finish()
   }
@@ -40,8 +42,12 @@ public struct OperationCase: Sendable, CustomStringConvertible {
   ///
   /// - Parameter rounding: what the backend's own rounding may be off, where that is more than the
   ///   case allows.
-  public func failures(on backend: any Backend, rounding: Double = 0) throws -> [String] {
-    try results(on: backend).compactMap { $0.failure(tolerance: max(tolerance, rounding)) }
+  public func failures(
+    on backend: any Backend, rounding: Double = 0, isAligned: Bool = false
+  ) throws -> [String] {
+    try results(on: backend, isAligned: isAligned).compactMap {
+      $0.failure(tolerance: max(tolerance, rounding))
+    }
   }
 
   /// Every case there is: each function of the `Backend` protocol, then each differentiable

@@ -2,8 +2,9 @@ import GLENTensor
 
 /// Seeded inputs and guarded outputs for one run of a case.
 ///
-/// Every region begins at an odd offset and is fenced by known values on both sides, so that a
-/// kernel that writes past its extents is found out.
+/// Every region is fenced by known values on both sides, so that a kernel that writes past its extents
+/// is found out. It begins at an odd offset, or, for what reads several numbers at once, at a whole 32
+/// bytes.
 final class Workbench {
   let backend: any Backend
   private var generator: SeededGenerator
@@ -11,11 +12,12 @@ final class Workbench {
   private var fenced: [(region: Region, count: Int)] = []
 
   private static let fence: Float = 12345.5
-  private static let before = 7
+  private let before: Int
   private static let after = 9
 
-  init(_ backend: any Backend, named name: String) {
+  init(_ backend: any Backend, named name: String, isAligned: Bool) {
     self.backend = backend
+    before = isAligned ? 8 : 7
     let hash = name.utf8.reduce(0xCBF2_9CE4_8422_2325 as UInt64) {
       ($0 ^ UInt64($1)) &* 0x100_0000_01B3
     }
@@ -43,10 +45,10 @@ final class Workbench {
   /// Values on the backend.
   func region(_ values: [Float]) throws -> Region {
     let fence = { [Float](repeating: Self.fence, count: $0) }
-    let all = fence(Self.before) + values + fence(Self.after)
+    let all = fence(before) + values + fence(Self.after)
     let storage = try Storage(byteCount: all.count * 4, on: backend)
     all.withUnsafeBytes { backend.upload($0, to: Region(storage)) }
-    let region = Region(storage, offset: Self.before)
+    let region = Region(storage, offset: before)
     fenced.append((region, values.count))
     return region
   }
@@ -100,11 +102,11 @@ final class Workbench {
   /// All comparisons, the fences among them.
   func finish() throws -> [Comparison] {
     for (index, (region, count)) in fenced.enumerated() {
-      let left = try read(Region(region.storage), Self.before)
+      let left = try read(Region(region.storage), before)
       let right = try read(region.advanced(by: count), Self.after)
       expect(
         "fence of region \(index)", left + right,
-        [Double](repeating: Double(Self.fence), count: Self.before + Self.after))
+        [Double](repeating: Double(Self.fence), count: before + Self.after))
     }
     return comparisons
   }

@@ -46,7 +46,9 @@ struct SelfTest: ParsableCommand {
       var wrong: [String] = []
       for operation in own {
         do {
-          let found = try operation.failures(on: backend, rounding: rounding)
+          let found = try [false, true].flatMap {
+            try operation.failures(on: backend, rounding: rounding, isAligned: $0)
+          }
           if let first = found.first { wrong.append("\(operation.extents): \(first)") }
         } catch {
           wrong.append("\(operation.extents): \(error)")

@@ -189,7 +189,9 @@ struct CUDADeviceTests {
 
   @Test(arguments: OperationCase.all)
   func agreesWithTheReference(_ operation: OperationCase) throws {
-    let failures = try operation.failures(on: try Self.backend.get())
-    #expect(failures == [])
+    for isAligned in [false, true] {
+      let failures = try operation.failures(on: try Self.backend.get(), isAligned: isAligned)
+      #expect(failures == [])
+    }
   }
 }

@@ -24,6 +24,13 @@ struct KernelTests {
     #expect(failures == [])
   }
 
+  /// Kernels that read four numbers at once, where they can.
+  @Test(arguments: OperationCase.all.filter { !$0.name.hasPrefix("matrixProduct") })
+  func agreesWithTheReferenceInFours(_ operation: OperationCase) throws {
+    let failures = try operation.failures(on: try Self.backend.get(), isAligned: true)
+    #expect(failures == [])
+  }
+
   /// Where the order of threads between two barriers changes a bit, a barrier is missing.
   @Test(arguments: OperationCase.all.filter { $0.gradientStep == nil })
   func isTheSameForAnyOrderOfThreads(_ operation: OperationCase) throws {
@@ -36,7 +43,8 @@ struct KernelTests {
   /// Factors of bfloat16 have seven bits of fraction; a wrong place in a tile is off by far more.
   @Test(arguments: OperationCase.attentions)
   func agreesWithRoundedFactors(_ operation: OperationCase) throws {
-    let failures = try operation.failures(on: try Self.rounding.get(), rounding: 4e-2)
+    let failures = try operation.failures(
+      on: try Self.rounding.get(), rounding: 4e-2, isAligned: true)
     #expect(failures == [])
   }
 
@@ -53,7 +61,8 @@ struct KernelTests {
   /// begins as NaN here.)
   @Test(arguments: OperationCase.all.filter { !$0.name.hasPrefix("matrixProduct") })
   func readsWhatIsRoundedAlone(_ operation: OperationCase) throws {
-    let failures = try operation.failures(on: try Self.alone.get(), rounding: 6e-2)
+    let failures = try operation.failures(
+      on: try Self.alone.get(), rounding: 6e-2, isAligned: true)
     #expect(failures == [])
   }
 
@@ -112,6 +121,8 @@ struct KernelTests {
   private func bits(
     _ operation: OperationCase, on backend: CUDABackend
   ) throws -> [[UInt32]] {
-    try operation.results(on: backend).map { $0.values.map(\.bitPattern) }
+    try operation.results(on: backend, isAligned: backend.precision == .bfloat16).map {
+      $0.values.map(\.bitPattern)
+    }
   }
 }
