@@ -56,6 +56,8 @@ extension CUDABackend {
       return memory
     }
     guard let memory = obtain(byteCount: 2 * count) else { return nil }
+    // A part of what only a copy has is rounded from the elements, which must be there.
+    widen(region.storage, &kept)
     start(
       .round, blocks: (Self.blocks(for: count / 8), 1, 1),
       [.address(region.address), .address(memory), .count(count / 8)])

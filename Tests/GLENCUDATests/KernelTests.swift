@@ -109,6 +109,23 @@ struct KernelTests {
     #expect(!isProduct(first.map { 3 * $0 }, try d.values()))
   }
 
+  /// A product of some rows of what is there in bfloat16 alone, as the losses take them in chunks.
+  @Test func aPartOfWhatIsRoundedAlone() throws {
+    let backend = try Self.alone.get()
+    let (rows, width) = (6, 16)
+    let x = try Tensor((0..<rows * width).map { Float($0 - 40) }, shape: [rows, width], on: backend)
+    let unit = try Tensor(
+      (0..<width * width).map { $0 % (width + 1) == 0 ? 1 : 0 }, shape: [width, width],
+      on: backend)
+    let part = try Tensor(unset: [rows - 2, width], on: backend)
+    let y = try relu(x)
+    backend.matrixProduct(
+      MatrixProduct(
+        m: rows - 2, n: width, k: width, a: y.region.advanced(by: 2 * width), b: unit.region,
+        c: part.region, transposeB: true))
+    #expect(try part.values() == (2 * width..<rows * width).map { max(Float($0 - 40), 0) })
+  }
+
   private func bfloat16(_ x: Float) -> Float {
     let bits = x.bitPattern
     return Float(bitPattern: (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
