@@ -67,8 +67,6 @@ struct Bench: ParsableCommand {
     var t5 = try startModel(on: backend)
     if let type { t5 = try t5.quantized(to: type) }
     t5.recomputesBlocks = recompute
-    // As training does.
-    if train || refine { try t5.makeUnique() }
     let work = BenchmarkWork(
       task: task, batch: batch, lengths: length, identifierLength: identifierLength,
       warmUps: warmUp, callers: callers)

@@ -14,6 +14,10 @@ struct BenchmarkWork {
     case keywords
     /// A step of phase 2, each query with its documents.
     case refinement(queries: LengthList, documentsPerQuery: Int, chunks: RefinementLoss.Chunks)
+
+    var trains: Bool {
+      if case .inference = self { false } else { true }
+    }
   }
 
   var task: Task
@@ -34,6 +38,11 @@ struct BenchmarkWork {
     var random = SeededGenerator(RandomKey(seed: 2))
     let step = try step(for: model, using: &random)
     var optimizer = AdamW()
+    if task.trains {
+      // As training does.
+      try model.makeUnique()
+      try optimizer.makeMoments(for: model)
+    }
     var times: [Double] = []
     let clock = ContinuousClock()
     for run in 0..<runs + warmUps {

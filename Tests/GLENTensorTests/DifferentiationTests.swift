@@ -241,4 +241,25 @@ struct DifferentiationTests {
     #expect(try sum["0"]?.values() == [1, 2, 3])
     #expect(try pullback([x])["0"]?.values() == [2, 4])
   }
+
+  /// In place where nobody sees it, on the way there and back.
+  @Test func reluWritesOverWhatNobodyHas() throws {
+    let x = try Tensor([-1, 2, -3, 4], shape: [4], on: CPUBackend.shared)
+    let held = try relu(x)
+    #expect(try x.values() == [-1, 2, -3, 4] && held.values() == [0, 2, 0, 4])
+    #expect(held.storage !== x.storage)
+
+    let address = ObjectIdentifier(held.storage)
+    #expect(ObjectIdentifier(try relu(consume held).storage) == address)
+
+    // x W + relu(x W) needs x W twice, and its gradient is that of both.
+    let weight = try Tensor([1, 0, 0, 1], shape: [2, 2], on: CPUBackend.shared)
+    let input = try Tensor([1, -1], shape: [1, 2], on: CPUBackend.shared)
+    let (value, gradients) = try valueAndGradient(of: [weight]) {
+      let product = try linear(input, $0[0])
+      return try sum(add(product, relu(product)))
+    }
+    #expect(try value.scalar() == 1)
+    #expect(try #require(gradients["0"]).values() == [2, -2, 1, -1])
+  }
 }

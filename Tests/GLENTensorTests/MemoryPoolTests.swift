@@ -15,8 +15,10 @@ import Testing
 
     var byteCount: Int { out.withLock { $0.values.reduce(0, +) } }
 
-    func pool(keeping limit: Int = .max, budget: Int = .max) -> MemoryPool {
-      MemoryPool(keeping: limit, budget: budget) { size in
+    func pool(
+      keeping limit: Int = .max, budget: Int = .max, growth: Double = 0
+    ) -> MemoryPool {
+      MemoryPool(keeping: limit, budget: budget, growth: growth) { size in
         guard size <= self.capacity - self.byteCount else { return nil }
         let address = self.next.withLock { next in
           defer { next += size + 4096 }
@@ -47,6 +49,27 @@ import Testing
       #expect(source.byteCount == held)
     }
     #expect(pool.usedByteCount == 0 && pool.peakByteCount == 21 * mega)
+  }
+
+  /// A segment of 32 MB has room for three blocks of 9 MB; larger ones waste less at their ends.
+  @Test func growthMakesFewSegments() throws {
+    let (steady, growing) = (Source(), Source())
+    for (source, growth) in [(steady, 0), (growing, 0.5)] {
+      let pool = source.pool(growth: growth)
+      for _ in 0..<100 { _ = try #require(pool.allocate(byteCount: 9 * mega)) }
+    }
+    #expect(steady.out.withLock(\.count) == 34)
+    #expect(growing.out.withLock(\.count) <= 10)
+  }
+
+  @Test func asMuchIsKeptAsIsUsed() throws {
+    let source = Source()
+    let pool = source.pool(keeping: mega)
+    let blocks = try (0..<6).map { _ in try #require(pool.allocate(byteCount: 40 * mega)) }
+    for block in blocks[..<3] { pool.free(block, byteCount: 40 * mega) }
+    #expect(source.byteCount == 240 * mega)
+    for block in blocks[3...] { pool.free(block, byteCount: 40 * mega) }
+    #expect(source.byteCount == 0)
   }
 
   /// Random requests; no two blocks in use may overlap, and every one lies in what was obtained.

@@ -30,7 +30,8 @@ public func recomputed<Part: ParameterContainer & Sendable>(
   plain.visitParameters { $1 = $1.detached }
   let (kept, constants) = (plain, inputs.map(\.detached))
   let origins = arguments.map(Input.init)
-  return tape.record(try body(kept, constants).detached) { (outer, dy) throws(TensorError) in
+  return tape.record(try body(kept, constants).detached) {
+    (outer, dy: consuming Tensor) throws(TensorError) in
     let inner = Tape()
     var again = kept
     var leaves: [Input] = []
@@ -45,7 +46,7 @@ public func recomputed<Part: ParameterContainer & Sendable>(
       return leaf
     }
     again.visitParameters { $1 = leaf($1) }
-    let output = try body(again, constants.map(leaf))
+    let output = Input(try body(again, constants.map(leaf)))
     let table = GradientTable()
     table.grow(to: inner.nodeCount)
     // The sums so far go in, so that they are added to in place, and come out again.
@@ -53,7 +54,8 @@ public func recomputed<Part: ParameterContainer & Sendable>(
       guard let number = origin.number, let sum = outer.take(number) else { continue }
       try table.add(sum, to: leaf)
     }
-    try table.add(dy, to: Input(output))
+    // Handed over, so that it is free, or written in place, as soon as the way back is past it.
+    try table.add(consume dy, to: output)
     try inner.run(table)
     for (leaf, origin) in zip(leaves, origins) {
       guard let number = leaf.number, let gradient = table.take(number) else { continue }

@@ -13,7 +13,7 @@ struct Node: Sendable {
 /// and its closures cannot hold each other.
 final class Tape: Sendable {
   /// Reads the gradient of the operation's output, adds to those of its inputs.
-  typealias Pullback = @Sendable (GradientTable, Tensor) throws(TensorError) -> Void
+  typealias Pullback = @Sendable (GradientTable, __owned Tensor) throws(TensorError) -> Void
 
   private struct Record: Sendable {
     let output: Int
@@ -56,7 +56,7 @@ final class Tape: Sendable {
     gradients.grow(to: nodeCount)
     while let record = state.withLock({ $0.records.popLast() }) {
       guard let gradient = gradients.take(record.output) else { continue }
-      try record.pullback(gradients, gradient)
+      try record.pullback(gradients, consume gradient)
     }
   }
 }
@@ -79,7 +79,7 @@ final class GradientTable {
   /// Adds a whole tensor to an input's gradient.
   ///
   /// The first one is taken over without a copy.
-  func add(_ gradient: Tensor, to input: Input) throws(TensorError) {
+  func add(_ gradient: __owned Tensor, to input: Input) throws(TensorError) {
     guard let number = input.number else { return }
     if slots[number] == nil {
       slots[number] = Tensor(shape: input.shape, storage: gradient.storage)
@@ -103,6 +103,18 @@ final class GradientTable {
     }
     try slots[number]?.makeUnique()
     return slots[number].map { ($0.region, true) }
+  }
+
+  /// As `destination`, for operations that may write in place: a fresh gradient takes over the output's
+  /// if nobody else has it.
+  func destination(
+    for input: Input, replacing gradient: inout Tensor
+  ) throws(TensorError) -> (region: Region, accumulating: Bool)? {
+    guard let number = input.number, slots[number] == nil, gradient.isSole else {
+      return try destination(for: input, on: gradient.backend)
+    }
+    slots[number] = Tensor(shape: input.shape, storage: gradient.storage)
+    return (gradient.region, false)
   }
 
   /// As `destination`, for operations that can only add: a fresh gradient begins as zeros.

@@ -24,26 +24,32 @@ public final class MemoryPool: Sendable {
   }
 
   /// The size up to which blocks are kept by size.
-  private static let largestSmall = 1 << 16
-  /// How much is obtained at once for large blocks, unless one alone is larger.
+  private static let largestSmall = 1 << 14
+  /// How much is obtained at once for large blocks, at least and unless one alone is larger.
   private static let segmentSize = 1 << 25
 
   private let state = Mutex(State())
   private let limit: Int
+  private let growth: Double
   private let budget: Int
   private let obtain: @Sendable (Int) -> UnsafeMutableRawPointer?
   private let giveBack: @Sendable (UnsafeMutableRawPointer) -> Void
 
   /// A pool over a source of memory, which is asked for whole sizes and gives nil where it has none.
   ///
-  /// Beyond `limit` unused bytes, segments none of which is in use are released at once. Used and unused
-  /// memory together never exceeds `budget`. Both functions are called under the pool's lock.
+  /// Beyond `limit` unused bytes, and as many as are used, segments none of which is in use are released at
+  /// once. Used and unused memory together never exceeds `budget`. Both functions are called under the
+  /// pool's lock.
+  ///
+  /// - Parameter growth: what is obtained at once is at least this share of what is held. Where memory
+  ///   costs nothing before it is touched, few large segments are better: the gap at the end of each
+  ///   is lost.
   public init(
-    keeping limit: Int, budget: Int = .max,
+    keeping limit: Int, budget: Int = .max, growth: Double = 0,
     obtain: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?,
     release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
   ) {
-    (self.limit, self.budget) = (limit, budget)
+    (self.limit, self.budget, self.growth) = (limit, budget, growth)
     (self.obtain, giveBack) = (obtain, release)
   }
 
@@ -76,7 +82,9 @@ public final class MemoryPool: Sendable {
     var block = state.arena.allocate(size)
     if block == nil {
       // A segment for others too, or at least one for this.
-      for wanted in [max(size, Self.segmentSize), size] {
+      let share = Self.roundedSize(Int(growth * Double(state.heldByteCount)))
+      let segment = max(size, Self.segmentSize, share)
+      for wanted in [segment, size] {
         guard let address = obtained(wanted, &state) else { continue }
         state.arena.add(segment: address, size: wanted)
         block = state.arena.allocate(size)
@@ -115,7 +123,8 @@ public final class MemoryPool: Sendable {
       } else {
         state.usedByteCount -= state.arena.release(Int(bitPattern: address))
       }
-      if state.freeByteCount > limit { release(state.freeByteCount - limit, &state) }
+      let kept = max(limit, state.usedByteCount)
+      if state.freeByteCount > kept { release(state.freeByteCount - kept, &state) }
     }
   }
 

@@ -5,9 +5,9 @@
 #endif
 
 extension MemoryPool {
-  /// Host memory, aligned to 64, of which up to a gigabyte is kept.
+  /// Host memory, aligned to 64, of which up to a gigabyte, or as much as is used, is kept.
   static func host() -> MemoryPool {
-    MemoryPool(keeping: 1 << 30, obtain: hostMemory, release: releaseHostMemory)
+    MemoryPool(keeping: 1 << 30, growth: 0.5, obtain: hostMemory, release: releaseHostMemory)
   }
 }
 

@@ -38,19 +38,21 @@ public func scaled(_ x: Tensor, by scale: Float) throws(TensorError) -> Tensor {
   }
 }
 
-/// max(x, 0).
+/// max(x, 0), in the memory of `x` if nobody else has it; its gradient likewise.
 ///
 /// - Throws: `TensorError.outOfMemory`.
-public func relu(_ x: Tensor) throws(TensorError) -> Tensor {
+public func relu(_ x: consuming Tensor) throws(TensorError) -> Tensor {
+  var x = consume x
   let tape = try Operation.tape("relu", x)
-  let y = try Tensor(unset: x.shape, on: x.backend)
+  // What computed x has no need of its values on the way back, or would hold them.
+  let y = x.isSole ? x.detached : try Tensor(unset: x.shape, on: x.backend)
   y.backend.relu(x.region, into: y.region, count: y.count)
 
   guard let tape else { return y }
   let input = Input(x)
-  return tape.record(y) { (gradients, dy) throws(TensorError) in
-    if let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) {
-      dy.backend.reluBackward(
+  return tape.record(y) { (gradients, dy: consuming Tensor) throws(TensorError) in
+    if let (dx, accumulating) = try gradients.destination(for: input, replacing: &dy) {
+      y.backend.reluBackward(
         y: y.region, dy: dy.region, dx: dx, count: y.count, accumulating: accumulating)
     }
   }

@@ -52,11 +52,7 @@ extension Tensor {
   /// copy.
   fileprivate consuming func takenOrCopied() throws(TensorError) -> Tensor {
     var own = consume self
-    if own.node == nil, own.packed == nil, !own.storage.isBorrowed,
-      isKnownUniquelyReferenced(&own.storage)
-    {
-      return own
-    }
+    if own.node == nil, own.packed == nil, own.isSole { return own }
     let copy = try Tensor(unset: own.shape, on: own.backend)
     copy.backend.copy(own.region, to: copy.region, count: copy.count)
     return copy

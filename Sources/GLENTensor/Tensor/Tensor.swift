@@ -120,11 +120,14 @@ public struct Tensor: Sendable {
     return try Tensor(values(), shape: shape, on: backend)
   }
 
+  /// Whether nobody else has the memory.
+  var isSole: Bool { mutating get { !storage.isBorrowed && isKnownUniquelyReferenced(&storage) } }
+
   /// Makes sure that nobody else sees what is written here next.
   ///
   /// - Complexity: O(1) when the storage is unshared and not a mapped file's, otherwise one copy.
   public mutating func makeUnique() throws(TensorError) {
-    if isKnownUniquelyReferenced(&storage), !storage.isBorrowed { return }
+    if isSole { return }
     let copy = try Storage(byteCount: count * 4, on: backend)
     backend.copy(region, to: Region(copy), count: count)
     storage = copy

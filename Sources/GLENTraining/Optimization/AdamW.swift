@@ -2,7 +2,8 @@ import GLENTensor
 
 /// AdamW: Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 ///
-/// The moments belong to the parameters by name and are made when a parameter first has a gradient.
+/// The moments belong to the parameters by name, and are made when a parameter first has a gradient if
+/// not before.
 public struct AdamW: Sendable {
   /// The decay of the first moment.
   public var beta1: Float = 0.9
@@ -20,10 +21,30 @@ public struct AdamW: Sendable {
   struct Moments: Sendable {
     var first: Tensor
     var second: Tensor
+
+    init(first: Tensor, second: Tensor) { (self.first, self.second) = (first, second) }
+
+    /// Zeros.
+    init(for parameter: Tensor) throws(TensorError) {
+      first = try Tensor(repeating: 0, shape: parameter.shape, on: parameter.backend)
+      second = try Tensor(repeating: 0, shape: parameter.shape, on: parameter.backend)
+    }
   }
 
   /// An optimiser without moments.
   public init() {}
+
+  /// Makes the moments of all parameters that have none.
+  ///
+  /// Before the first gradients they lie side by side; after them, among what a step leaves, they would leave
+  /// gaps that the next step does not fit into.
+  ///
+  /// - Throws: `TensorError.outOfMemory`.
+  public mutating func makeMoments(for model: some ParameterContainer) throws(TensorError) {
+    for (name, parameter) in model.parameters where moments[name] == nil {
+      moments[name] = try Moments(for: parameter)
+    }
+  }
 
   /// Updates all parameters that have a gradient.
   ///
@@ -45,15 +66,7 @@ public struct AdamW: Sendable {
     var updates = AdamWUpdates()
     try model.visitParameters { name, parameter in
       guard let gradient = gradients[name] else { return }
-      let backend = parameter.backend
-      var own =
-        if let known = moments.removeValue(forKey: name) {
-          known
-        } else {
-          Moments(
-            first: try Tensor(repeating: 0, shape: parameter.shape, on: backend),
-            second: try Tensor(repeating: 0, shape: parameter.shape, on: backend))
-        }
+      var own = try moments.removeValue(forKey: name) ?? Moments(for: parameter)
       try updates.add(
         &parameter, gradient: gradient, firstMoment: &own.first, secondMoment: &own.second,
         AdamWStep(

@@ -70,7 +70,10 @@ public struct PhaseTrainer {
     var recent = [Moment(clock.now, objective)]
     let firstStep = step
     // The file that it came from would otherwise stay mapped beside the copies, until the last of them.
-    if step < o.steps { try model.makeUnique() }
+    if step < o.steps {
+      try model.makeUnique()
+      try optimizer.makeMoments(for: model)
+    }
     while step < o.steps, !isExhausted(o) {
       let stops = shouldStop()
       let isDue = o.checkpointInterval > 0 && step > firstStep && step % o.checkpointInterval == 0
