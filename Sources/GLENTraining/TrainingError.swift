@@ -78,11 +78,12 @@ extension TrainingError: CustomStringConvertible {
     case .recipe(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
     case .diverged(let phase, let step, let what, let examples):
       "training: the \(phase) phase diverged at step \(step); expected finite numbers within the "
-        + "recipe's limits, got \(what) in \(examples); lower the learning rate or look at these "
-        + "examples; the checkpoint, if there is one, is of an earlier step and sound"
+        + "recipe's limits, got \(what) in \(examples); look at these examples, or begin anew with a "
+        + "lower learning rate: the checkpoint, if there is one, is of an earlier step and sound, but "
+        + "resumes with the same recipe only"
     case .notFinite(let weight):
       "training: the weight \(weight) is not finite; expected numbers, got NaN or an infinity; "
-        + "nothing was saved: lower the learning rate and go on from the last checkpoint"
+        + "nothing was saved: begin anew with a lower learning rate"
     case .trainingData(let reason): "training: \(reason)"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"

@@ -70,6 +70,23 @@ struct FolderLoadingTests {
     #expect(same)
   }
 
+  /// As t5-small to t5-11b of 2019 have it.
+  @Test func passesOverTheUnusedBiasOfTheFirstT5() throws {
+    let model = try SmallModel.make()
+    let folder = try SmallModel.folder(model) { tensors in
+      let name = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+      tensors.append((name, try Tensor(repeating: 5, shape: [32, 2])))
+    }
+    var warnings: [String] = []
+    let loaded = try T5Model(folder: folder.url) { warnings.append($0) }
+    #expect(warnings.isEmpty)
+    let (left, right) = (loaded.parameters, model.parameters)
+    #expect(left.map(\.name) == right.map(\.name))
+    for (left, right) in zip(left, right) {
+      #expect(try left.tensor.values() == right.tensor.values())
+    }
+  }
+
   @Test func takesTheTableUnderItsOtherNamesWithoutAWord() throws {
     let model = try SmallModel.make()
     let folder = try SmallModel.folder(model) { tensors in

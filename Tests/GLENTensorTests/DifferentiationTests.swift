@@ -261,5 +261,11 @@ struct DifferentiationTests {
     }
     #expect(try value.scalar() == 1)
     #expect(try #require(gradients["0"]).values() == [2, -2, 1, -1])
+
+    // A seed that somebody holds stays as it is.
+    let seed = try Tensor([10, 20, 30, 40], shape: [4], on: CPUBackend.shared)
+    let (_, pullback) = try valueWithPullback(of: [x]) { [try relu($0[0])] }
+    #expect(try pullback([seed])["0"]?.values() == [0, 20, 0, 40])
+    #expect(try seed.values() == [10, 20, 30, 40])
   }
 }

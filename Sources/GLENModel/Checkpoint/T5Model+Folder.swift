@@ -66,6 +66,8 @@ extension T5Model {
             path: folder.path, reason: "\(name) differs from shared.weight; expected one table")
         }
       case "lm_head.weight" where isTable: break
+      // The first T5 has this bias and never used it: cross-attention has no positions.
+      case "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": break
       case "lm_head.weight":
         warn("\(folder.path): lm_head.weight is left out; the head is tied to shared.weight")
       default:

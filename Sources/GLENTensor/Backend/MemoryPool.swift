@@ -25,7 +25,7 @@ public final class MemoryPool: Sendable {
 
   /// The size up to which blocks are kept by size.
   private static let largestSmall = 1 << 14
-  /// How much is obtained at once for large blocks, at least and unless one alone is larger.
+  /// How much is obtained at once for large blocks; more if one alone is larger, or by `growth`.
   private static let segmentSize = 1 << 25
 
   private let state = Mutex(State())

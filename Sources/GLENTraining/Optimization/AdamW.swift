@@ -21,14 +21,6 @@ public struct AdamW: Sendable {
   struct Moments: Sendable {
     var first: Tensor
     var second: Tensor
-
-    init(first: Tensor, second: Tensor) { (self.first, self.second) = (first, second) }
-
-    /// Zeros.
-    init(for parameter: Tensor) throws(TensorError) {
-      first = try Tensor(repeating: 0, shape: parameter.shape, on: parameter.backend)
-      second = try Tensor(repeating: 0, shape: parameter.shape, on: parameter.backend)
-    }
   }
 
   /// An optimiser without moments.
@@ -76,5 +68,15 @@ public struct AdamW: Sendable {
       moments[name] = own
     }
     updates.run()
+  }
+}
+
+extension AdamW.Moments {
+  /// Zeros.
+  fileprivate init(for parameter: Tensor) throws(TensorError) {
+    let zeros = { () throws(TensorError) in
+      try Tensor(repeating: 0, shape: parameter.shape, on: parameter.backend)
+    }
+    try self.init(first: zeros(), second: zeros())
   }
 }

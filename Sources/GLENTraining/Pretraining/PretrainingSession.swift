@@ -39,6 +39,7 @@ public struct PretrainingSession {
   public func run(_ text: PretrainingText, to output: URL) throws -> ModelFolder {
     try recipe.validate()
     try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
+    let checkpoint = try TrainingSession.checkpoint(in: output, resumes: resumes)
     AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: text, in: output)
     var model = try model(for: tokenizer)
@@ -67,13 +68,13 @@ public struct PretrainingSession {
       corpus, recipe: recipe, settings: settings,
       mask: try settings.mask(vocabularySize: size, on: backend), key: key.split(1))
     var trainer = PhaseTrainer(key: key.split(2))
-    trainer.checkpointURL = output.appendingPathComponent("checkpoint.safetensors")
+    trainer.checkpointURL = checkpoint
     trainer.fingerprint = try fingerprint(text)
     trainer.report = report
     trainer.shouldStop = shouldStop
-    if resumes, let url = trainer.checkpointURL {
-      guard try trainer.resume(&model, &objective, from: url) else {
-        throw TrainingError.checkpoint(path: url.path, reason: "is not one of pre-training")
+    if resumes {
+      guard try trainer.resume(&model, &objective, from: checkpoint) else {
+        throw TrainingError.checkpoint(path: checkpoint.path, reason: "is not one of pre-training")
       }
       logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }

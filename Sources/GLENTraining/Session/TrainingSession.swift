@@ -76,6 +76,7 @@ public struct TrainingSession {
       throw TrainingError.trainingData(reason: "the corpus has no documents")
     }
     try Self.makeFolder(output)
+    let checkpoint = try Self.checkpoint(in: output, resumes: resumes)
     AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: dataset, in: output)
     var model = try model(for: tokenizer)
@@ -122,12 +123,7 @@ public struct TrainingSession {
 
     let key = RandomKey(seed: seed)
     let mask = try settings.mask(vocabularySize: size, on: backend)
-    let checkpoint = output.appendingPathComponent("checkpoint.safetensors")
     var resumeURL = resumes ? checkpoint : nil
-    if let url = resumeURL, !FileManager.default.fileExists(atPath: url.path) {
-      throw TrainingError.checkpoint(
-        path: url.path, reason: "there is no checkpoint to resume; train without --resume")
-    }
     if phases.contains(.refine) {
       // What phase 2 cannot use should be known before phase 1, and not after it.
       _ = try RefinementObjective(
@@ -260,6 +256,22 @@ public struct TrainingSession {
     } catch TensorError.file(let path, let reason) {
       throw TrainingError.unwritableFile(path: path, reason: reason)
     }
+  }
+
+  /// Where a run keeps its checkpoint, which must be there to resume and must not be there to begin:
+  /// hours of work are not overwritten because a flag was forgotten.
+  ///
+  /// - Throws: `TrainingError.checkpoint`.
+  static func checkpoint(in output: URL, resumes: Bool) throws(TrainingError) -> URL {
+    let url = output.appendingPathComponent("checkpoint.safetensors")
+    let exists = FileManager.default.fileExists(atPath: url.path)
+    if exists == resumes { return url }
+    throw .checkpoint(
+      path: url.path,
+      reason: resumes
+        ? "there is no checkpoint to resume; train without --resume"
+        : "an unfinished run is here; go on with --resume, choose another folder, or delete this file "
+          + "to begin anew")
   }
 
   /// The vocabulary: the one that is named, the start's, or a new one from the corpus.

@@ -289,6 +289,29 @@ import Testing
     #expect(error?.description.contains("no checkpoint to resume") == true)
   }
 
+  /// A forgotten flag overwrites neither the checkpoint nor its vocabulary.
+  @Test func anUnfinishedRunIsNotOverwritten() throws {
+    let output = try TemporaryFolder()
+    var steps = 0
+    var session = Self.session { $0.report = { _ in steps += 1 } }
+    session.shouldStop = { steps >= 3 }
+    #expect(throws: CancellationError.self) { try session.run(dataset, to: output.url) }
+    let names = try Self.names(in: output.url).filter { $0.hasPrefix("checkpoint") }
+    #expect(names == ["checkpoint.safetensors", "checkpoint.spiece.model"])
+    func contents() throws -> [Data] {
+      try names.map { try Data(contentsOf: output.url.appendingPathComponent($0)) }
+    }
+    let before = try contents()
+    let error = #expect(throws: TrainingError.self) {
+      try Self.session {
+        $0.recipe.vocabularySize = 90
+        $0.seed = 7
+      }.run(dataset, to: output.url)
+    }
+    #expect(error?.description.contains("an unfinished run is here; go on with --resume") == true)
+    #expect(try contents() == before)
+  }
+
   @Test func missingJudgementsAreNamed() throws {
     try FileManager.default.removeItem(at: folder.url.appendingPathComponent("qrels/train.tsv"))
     let again = try RetrievalDataset(contentsOf: folder.url)
