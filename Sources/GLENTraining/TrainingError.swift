@@ -42,6 +42,8 @@ public enum TrainingError: Error, Sendable, Equatable {
   case notFinite(weight: String)
   /// A checkpoint that does not belong to this training, or none where one is needed.
   case checkpoint(path: String, reason: String)
+  /// Another run is at work in the folder.
+  case folderInUse(path: String)
   /// Data that cannot be trained on.
   case trainingData(reason: String)
 }
@@ -78,12 +80,14 @@ extension TrainingError: CustomStringConvertible {
     case .recipe(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
     case .diverged(let phase, let step, let what, let examples):
       "training: the \(phase) phase diverged at step \(step); expected finite numbers within the "
-        + "recipe's limits, got \(what) in \(examples); look at these examples, or begin anew with a "
-        + "lower learning rate: the checkpoint, if there is one, is of an earlier step and sound, but "
-        + "resumes with the same recipe only"
+        + "recipe's limits, got \(what) in \(examples); look at these examples, or resume with a lower "
+        + "learning rate or clippingNorm: the checkpoint, if there is one, is of an earlier step and sound"
     case .notFinite(let weight):
       "training: the weight \(weight) is not finite; expected numbers, got NaN or an infinity; "
-        + "nothing was saved: begin anew with a lower learning rate"
+        + "nothing was saved: resume from the checkpoint, if there is one, with a lower learning rate"
+    case .folderInUse(let path):
+      "training: another run is at work in \(path); expected a folder of its own for each, got one that "
+        + "is in use; wait for the other to end, or choose another folder"
     case .trainingData(let reason): "training: \(reason)"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"

@@ -24,10 +24,13 @@ enum Console {
   /// Whether somebody watches standard error.
   static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-  /// Rewrites the last line on a terminal.
+  /// Rewrites the last line on a terminal, cut to its width: what has run over cannot be rewritten.
   static func status(_ line: String) {
     guard isTerminal else { return }
-    try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + line).utf8))
+    var size = winsize()
+    let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+    let shown = line.prefix(isKnown ? Int(size.ws_col) - 1 : 79)
+    try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + shown).utf8))
   }
 
   /// Prints a value as JSON on one line.

@@ -14,7 +14,10 @@ struct DatasetOptions: ParsableArguments {
   @Option(help: "How many malformed lines of each file to pass over before failing.")
   var malformedLimit = 0
 
-  @Flag(help: "Pass over judgements of documents or queries that the corpus does not have.")
+  @Flag(
+    help: """
+      Pass over judgements, and generated queries, of documents or queries that the corpus does not have.
+      """)
   var skipUnknown = false
 
   func validate() throws {

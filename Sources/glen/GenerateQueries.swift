@@ -27,8 +27,7 @@ struct GenerateQueries: ParsableCommand {
 
   func validate() throws {
     let positive = [
-      ("per-document", perDocument), ("top-k", topK), ("maximum-length", maximumLength),
-      ("batch", batch),
+      ("per-document", perDocument), ("top-k", topK), ("batch", batch),
     ]
     for (name, value) in positive where value < 1 {
       throw ValidationError("--\(name) must be at least 1")
@@ -36,7 +35,9 @@ struct GenerateQueries: ParsableCommand {
     if perDocument > 1000 || batch > 4096 {
       throw ValidationError("--per-document must be at most 1000, and --batch at most 4096")
     }
-    if maximumLength > 4096 { throw ValidationError("--maximum-length must be at most 4096") }
+    if !(2...4096).contains(maximumLength) {
+      throw ValidationError("--maximum-length must be 2, a token and the end, to 4096")
+    }
     guard temperature > 0, temperature.isFinite else {
       throw ValidationError("--temperature must be above 0")
     }
@@ -52,10 +53,10 @@ struct GenerateQueries: ParsableCommand {
     generator.maximumQueryLength = maximumLength
     generator.batchSize = batch
     generator.seed = seed
-    try generator.write(documents, to: URL(fileURLWithPath: out)) { done in
+    let count = try generator.write(documents, to: URL(fileURLWithPath: out)) { done in
       Console.status("\(done) of \(documents.count) documents")
     }
     Console.status("")
-    Console.error("wrote \(counted(documents.count * perDocument, "query", "queries")) to \(out)")
+    Console.error("wrote \(counted(count, "query", "queries")) to \(out)")
   }
 }

@@ -15,7 +15,8 @@ struct Glen: ParsableCommand {
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
       Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
-      internal error, 74 output that cannot be written (a full disk, say), 130 stopped by Ctrl-C.
+      internal error, 74 output that cannot be written (a full disk, say), 130 stopped by Ctrl-C, 143 by
+      SIGTERM.
       """,
     version: "0.1.0",
     subcommands: [
@@ -81,7 +82,7 @@ enum Failure {
     case IndexError.fileSystem(let operation, _, _) where writingOperations.contains(operation): 74
     case is TrainingError, is ModelError, is IndexError, is TokenizerError: 65
     case TensorError.checkpoint, TensorError.file: 65
-    case is CancellationError: 130
+    case is CancellationError: Interruption.exitCode
     default: 70
     }
   }

@@ -8,8 +8,9 @@ struct Train: ParsableCommand {
     discussion: """
       A model begins from the starter that comes with glen, a small pre-trained T5 whose layers take
       up a vocabulary that is trained on the corpus (or that --tokenizer names); --from-scratch begins
-      from random weights, --init from any T5 as it is. An interrupted run (Ctrl-C) leaves a checkpoint
-      that --resume goes on from.
+      from random weights, --init from any T5 as it is. A run that is stopped (Ctrl-C, SIGTERM) leaves
+      a checkpoint that --resume goes on from: with the same data, seed and recipe but for steps, rates, limits
+      and intervals.
       """)
 
   @OptionGroup var data: DatasetOptions
@@ -58,21 +59,25 @@ struct Train: ParsableCommand {
   }
 }
 
-/// Ctrl-C once asks for a stop at the next step; twice ends the process.
+/// Ctrl-C, or a scheduler's SIGTERM, once asks for a stop at the next step; twice ends the process.
 enum Interruption {
   private nonisolated(unsafe) static var flag: sig_atomic_t = 0
 
   static var isRequested: Bool { flag != 0 }
+  /// What a shell would say of a process that the signal ended: 130 for Ctrl-C, 143 for SIGTERM.
+  static var exitCode: Int32 { 128 + (flag == 0 ? SIGINT : Int32(flag)) }
 
   static func listen() {
-    signal(SIGINT) { _ in
-      Interruption.flag = 1
-      signal(SIGINT, SIG_DFL)
-    }
-    // A parent may have started us with the signal blocked, as threads of Dispatch have it.
     var signals = sigset_t()
     sigemptyset(&signals)
-    sigaddset(&signals, SIGINT)
+    for number in [SIGINT, SIGTERM] {
+      signal(number) { number in
+        Interruption.flag = sig_atomic_t(number)
+        signal(number, SIG_DFL)
+      }
+      sigaddset(&signals, number)
+    }
+    // A parent may have started us with the signals blocked, as threads of Dispatch have them.
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }

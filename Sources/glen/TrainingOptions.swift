@@ -57,12 +57,10 @@ struct TrainingOptions: ParsableArguments {
       resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
     }
     if let identifierLength { resolved.identifierLength = identifierLength }
-    for assignment in set {
-      do {
-        try resolved.set(assignment)
-      } catch {
-        throw ValidationError("--set \(error)")
-      }
+    do {
+      try resolved.set(set)
+    } catch {
+      throw ValidationError("--set \(error)")
     }
     return resolved
   }
@@ -89,6 +87,7 @@ struct TrainingOptions: ParsableArguments {
     session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
     session.generatedQueryURLs = generatedQueries.map { URL(fileURLWithPath: $0) }
     session.malformedLineLimit = data.malformedLimit
+    session.skipsUnknownDocuments = data.skipUnknown
     session.cacheFolder = URL(fileURLWithPath: cache ?? out + "/cache")
     session.backend = try device.backend()
     session.logger = Console.logger

@@ -336,7 +336,7 @@ struct PipelineTests {
     Self.expectPlain(text.error)
     #expect(text.error.contains("no-refinement/seed-2: training"))
     let lines = text.output.split(separator: "\n").map { $0.prefix { $0 != " " } }
-    #expect(lines == ["ablation", "full", "no-refinement", "shuffled-collisions", "Means"])
+    #expect(lines == ["ablation", "full", "no-refinement", "shuffled-collisions", "Means", "The"])
     #expect(text.output.contains("test MRR@100") && text.output.contains(" ± "))
 
     let markdown = try CommandLineTool.run(arguments + ["--table", "markdown"])
@@ -474,7 +474,8 @@ struct PipelineTests {
 
   // MARK: Interruption
 
-  @Test func anInterruptedTrainingIsResumed() throws {
+  /// Ctrl-C, and what a scheduler sends before it kills.
+  @Test(arguments: [SIGINT, SIGTERM]) func anInterruptedTrainingIsResumed(signal: Int32) throws {
     let folder = try TemporaryFolder(ToyProject.files)
     try folder.write(Data(ToyProject.recipe(steps: 300).utf8), to: "recipe.json")
     func arguments(_ name: String) -> [String] {
@@ -491,9 +492,9 @@ struct PipelineTests {
     {
       Thread.sleep(forTimeInterval: 0.02)
     }
-    running.process.interrupt()
+    kill(running.process.processIdentifier, signal)
     let stopped = try CommandLineTool.finish(running)
-    #expect(stopped.status == 130 && !stopped.isSignal, "\(stopped.error)")
+    #expect(stopped.status == 128 + signal && !stopped.isSignal, "\(stopped.error)")
     #expect(stopped.error.contains("--resume"))
     #expect(stopped.output.isEmpty)
     let checkpoint = folder.path("stopped/checkpoint.safetensors")

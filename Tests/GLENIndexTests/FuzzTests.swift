@@ -1,4 +1,5 @@
 import Foundation
+import GLENTensor
 import Testing
 
 @testable import GLENIndex

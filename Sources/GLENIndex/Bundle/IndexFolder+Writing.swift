@@ -1,4 +1,5 @@
 import Foundation
+import GLENTensor
 
 extension IndexFolder {
   private static let temporaryPrefix = ".glen-"

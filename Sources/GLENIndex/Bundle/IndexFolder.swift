@@ -1,4 +1,5 @@
 import Foundation
+import GLENTensor
 
 /// An index on disk: a folder with a manifest and the data files of its segments, described byte by byte
 /// in `Documentation/IndexFormat.md`.

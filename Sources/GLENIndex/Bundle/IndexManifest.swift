@@ -1,4 +1,5 @@
 import Foundation
+import GLENTensor
 
 /// What `manifest.json` says: the model, and the segments with their data files and checksums.
 struct IndexManifest: Sendable, Equatable {

@@ -1,3 +1,5 @@
+import GLENTensor
+
 /// The list of a model's files in an index, with the length and the checksum of each.
 ///
 /// `checksums.txt` has a line a file, in the order of their names: the CRC-64 in 16 hexadecimal digits,

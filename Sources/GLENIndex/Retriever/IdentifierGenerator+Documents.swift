@@ -10,14 +10,16 @@ extension IdentifierGenerator {
   /// Equation (2) of the paper.
   ///
   /// - Parameters:
-  ///   - documents: tokens with their end token.
+  ///   - documents: tokens with their end token, at positions from 0; they may be made when they are asked
+  ///     for, which happens at most three times each.
   ///   - progress: receives the number of documents done.
   /// - Returns: n tokens and n weights for each document, in order.
   /// - Throws: `ModelError.input`, `TensorError`, `CancellationError`; `IndexError.invalidIdentifiers` if
   ///   the weights are so large that states or logits are not finite.
-  public func identifiers(
-    of documents: [[Int32]], progress: (Int) -> Void = { _ in }
-  ) throws -> (tokens: [Int32], weights: [Float]) {
+  public func identifiers<Documents: RandomAccessCollection>(
+    of documents: Documents, progress: (Int) -> Void = { _ in }
+  ) throws -> (tokens: [Int32], weights: [Float])
+  where Documents.Element == [Int32], Documents.Index == Int {
     let n = settings.identifierLength
     var tokens = [Int32](repeating: 0, count: documents.count * n)
     var weights = [Float](repeating: 0, count: documents.count * n)

@@ -73,6 +73,15 @@ public enum AtomicFile {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
   }
 
+  /// Gives a file a second name, in place of what has that name, so that it stays when the first name goes
+  /// to another; where the file system knows no second names, nothing happens.
+  package static func keep(_ url: URL, as other: URL) {
+    let temporary = other.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    guard link(url.path, temporary) == 0 else { return }
+    // Two names of one file are left as they are.
+    if rename(temporary, other.path) != 0 || access(temporary, F_OK) == 0 { unlink(temporary) }
+  }
+
   /// Checks that a file could be written now, by making a temporary one beside it and removing it.
   ///
   /// For whoever computes for long before there is something to write. Nothing is changed.

@@ -179,6 +179,25 @@ public struct SafetensorsFile: CheckpointFile {
     return first.holdsSameData(as: second, in: file)
   }
 
+  /// Checks the whole file against the checksum at its end.
+  ///
+  /// - Throws: `TensorError.checkpoint` if it has none (`write` was not asked for one) or a byte has changed.
+  /// - Complexity: Linear in the file.
+  public func verifyChecksum() throws(TensorError) {
+    let entry = try entry(Self.checksumName)
+    let bytes = UnsafeRawBufferPointer(file.bytes)
+    guard entry.elementType == .int64, entry.shape == [1], entry.range.upperBound == bytes.count
+    else {
+      throw .checkpoint(path: path, reason: "its checksum is not where it should be")
+    }
+    let end = entry.range.lowerBound
+    let written = bytes.loadUnaligned(fromByteOffset: end, as: UInt64.self)
+    guard
+      CRC64.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<end]))
+        == UInt64(littleEndian: written)
+    else { throw .checkpoint(path: path, reason: "is damaged: it does not have its checksum") }
+  }
+
   private func entry(_ name: String) throws(TensorError) -> CheckpointEntry {
     guard let entry = entries[name] else {
       throw .checkpoint(path: path, reason: "has no tensor named \(name)")
@@ -187,6 +206,8 @@ public struct SafetensorsFile: CheckpointFile {
   }
 
   private static let metadataName = "__metadata__"
+  /// The name of a tensor behind all others: the CRC-64 of every byte before it.
+  private static let checksumName = "checksum"
 
   /// Checks that the tensors lie one behind the other, from the first byte of the data to the last.
   private static func requireGapless(
@@ -383,18 +404,28 @@ extension SafetensorsFile {
 
   /// Writes float tensors and whole numbers to a file, atomically, in the given order.
   ///
+  /// - Parameter isChecksummed: whether a last tensor, `checksum`, has what `verifyChecksum` checks.
   /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved,
   ///   `.shapeMismatch` for whole numbers that are not as many as their shape says, `.file` if it
   ///   cannot be written; an earlier file is then untouched.
   public static func write(
-    _ contents: [(name: String, content: Content)], metadata: [String: String] = [:], to url: URL
+    _ contents: [(name: String, content: Content)], metadata: [String: String] = [:],
+    isChecksummed: Bool = false, to url: URL
   ) throws {
     var fields: [String] = []
     if !metadata.isEmpty {
       fields.append("\"\(metadataName)\":" + String(decoding: try encoded(metadata), as: UTF8.self))
     }
     var offset = 0
-    var names: Set = [metadataName]
+    func addField(_ name: String, _ type: ElementType, _ shape: [Int]) throws {
+      let begin = offset
+      offset += shape.product * type.byteCount
+      let header = TensorHeader(
+        dtype: type.rawValue, shape: shape, data_offsets: [begin, offset])
+      let key = String(decoding: try encoded(name), as: UTF8.self)
+      fields.append(key + ":" + String(decoding: try encoded(header), as: UTF8.self))
+    }
+    var names: Set = isChecksummed ? [metadataName, checksumName] : [metadataName]
     for (name, content) in contents {
       guard names.insert(name).inserted else {
         throw TensorError.invalidArgument(
@@ -407,21 +438,22 @@ extension SafetensorsFile {
           operation: "SafetensorsFile.write", expected: "as many numbers as \(shape) has",
           got: "\(values.count)")
       }
-      let byteCount = content.shape.product * content.type.byteCount
-      let header = TensorHeader(
-        dtype: content.type.rawValue, shape: content.shape,
-        data_offsets: [offset, offset + byteCount])
-      offset = header.data_offsets[1]
-      let key = String(decoding: try encoded(name), as: UTF8.self)
-      fields.append(key + ":" + String(decoding: try encoded(header), as: UTF8.self))
+      try addField(name, content.type, content.shape)
     }
+    if isChecksummed { try addField(checksumName, .int64, [1]) }
     var header = Array(("{" + fields.joined(separator: ",") + "}").utf8)
     // Padded so that the data begins at a multiple of 64, the bytes of a cache line.
     header += [UInt8](repeating: 0x20, count: 63 - (header.count + 7) % 64)
     try AtomicFile.write(to: url) { append in
-      try withUnsafeBytes(of: UInt64(header.count).littleEndian, append)
-      try header.withUnsafeBytes(append)
-      for (_, content) in contents { try content.write(append) }
+      var check = CRC64()
+      func put(_ bytes: UnsafeRawBufferPointer) throws {
+        if isChecksummed { check.add(bytes) }
+        try append(bytes)
+      }
+      try withUnsafeBytes(of: UInt64(header.count).littleEndian, put)
+      try header.withUnsafeBytes(put)
+      for (_, content) in contents { try content.write(put) }
+      if isChecksummed { try withUnsafeBytes(of: check.value.littleEndian, append) }
     }
   }
 

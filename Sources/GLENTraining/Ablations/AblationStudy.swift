@@ -19,7 +19,8 @@ public struct AblationStudy {
   public var ablations = Ablation.allCases
   /// The seeds of all random numbers, one run each.
   public var seeds: [UInt64] = [1, 2, 3]
-  /// The splits to rank; all but `train` and `dev` if nil, or `dev` where there is no other.
+  /// The splits to rank; all but `train`, `dev` and parts of theirs (`dev-seen`) if nil, or `dev` where
+  /// there is no other.
   public var splits: [String]?
   /// How often `shuffledCollisions` shuffles.
   public var shuffleCount = 10_000
@@ -39,13 +40,14 @@ public struct AblationStudy {
   ///   training, indexing and searching throw, `CancellationError` among it.
   public func run(_ dataset: RetrievalDataset, in folder: URL) throws -> AblationTable {
     try session.recipe.validate()
-    var splits = self.splits ?? dataset.splits.filter { $0 != "train" && $0 != "dev" }
+    var splits =
+      self.splits ?? dataset.splits.filter { !["train", "dev"].contains($0.prefix { $0 != "-" }) }
     if splits.isEmpty { splits = ["dev"] }
     for split in splits where !dataset.splits.contains(split) {
       throw TrainingError.missingSplit(
         split: split, path: dataset.folder.path, available: dataset.splits)
     }
-    try claim(folder, for: dataset)
+    try claim(folder, for: dataset, splits: splits)
     var table = AblationTable(seeds: seeds, rows: [])
     for ablation in ablations {
       var reports: [[String: EvaluationReport]] = []
@@ -84,32 +86,79 @@ public struct AblationStudy {
     }
   }
 
+  /// What a folder's runs have in common: numbers, and checksums of everything else.
+  private struct Study: Codable {
+    var recipe: Recipe
+    var start: String
+    var tokenizer: String
+    var documents: String
+    var queries: String
+    var generatedQueries: [String]
+    /// By split; a study may come to others later.
+    var judgements: [String: String]
+
+    /// The parts of another study that are not this one's.
+    func differences(from other: Study) -> [String] {
+      let isSame = [
+        "recipe": recipe == other.recipe, "start": start == other.start,
+        "tokenizer": tokenizer == other.tokenizer, "documents": documents == other.documents,
+        "queries": queries == other.queries,
+        "generated queries": generatedQueries == other.generatedQueries,
+      ]
+      let splits = judgements.filter { other.judgements[$0.key] ?? $0.value != $0.value }.keys
+      return isSame.filter { !$0.value }.keys.sorted()
+        + splits.sorted().map { "judgements of \($0)" }
+    }
+  }
+
   /// Writes down what the folder is for, or checks that it is for this.
-  private func claim(_ folder: URL, for dataset: RetrievalDataset) throws {
-    struct Study: Encodable {
-      var recipe: Recipe
-      var start: String
-      var documents: Int
-      var queries: Int
-      var generatedQueries: [String]
+  private func claim(_ folder: URL, for dataset: RetrievalDataset, splits: [String]) throws {
+    var documents = TextChecksum()
+    for document in dataset.documents {
+      documents.add(document.id)
+      documents.add(document.fullText)
+    }
+    var queries = TextChecksum()
+    for query in dataset.queries {
+      queries.add(query.id)
+      queries.add(query.text)
+    }
+    var judgements: [String: String] = [:]
+    for split in Set(splits + ["train", "dev"]).intersection(dataset.splits) {
+      var checksum = TextChecksum()
+      for judgement in try dataset.judgements(split: split) {
+        checksum.add([judgement.query, judgement.document, judgement.grade])
+      }
+      judgements[split] = checksum.text
+    }
+    var study = Study(
+      recipe: session.recipe, start: try session.start.summary(),
+      tokenizer: try session.tokenizerURL.map { try TextChecksum(of: [$0]).text } ?? "",
+      documents: "\(dataset.documents.count), \(documents.text)",
+      queries: "\(dataset.queries.count), \(queries.text)",
+      generatedQueries: try session.generatedQueryURLs.map { try TextChecksum(of: [$0]).text },
+      judgements: judgements)
+    let url = folder.appendingPathComponent("study.json")
+    if let data = try? Data(contentsOf: url) {
+      guard let earlier = try? JSONDecoder().decode(Study.self, from: data) else {
+        throw TrainingError.checkpoint(
+          path: url.path, reason: "is damaged, or of another version of glen; choose another folder"
+        )
+      }
+      let differences = study.differences(from: earlier)
+      guard differences.isEmpty else {
+        throw TrainingError.checkpoint(
+          path: url.path,
+          reason: "the folder's runs have another recipe, start or corpus; expected those that it "
+            + "began with, got others (\(differences.joined(separator: ", "))); choose another folder, or "
+            + "remove this one")
+      }
+      study.judgements.merge(earlier.judgements) { now, _ in now }
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    let data = try encoder.encode(
-      Study(
-        recipe: session.recipe, start: "\(session.start)", documents: dataset.documents.count,
-        queries: dataset.queries.count, generatedQueries: session.generatedQueryURLs.map(\.path)))
-    let url = folder.appendingPathComponent("study.json")
-    guard let earlier = try? Data(contentsOf: url) else {
-      try TrainingSession.makeFolder(folder)
-      return try AtomicFile.write(data, to: url)
-    }
-    guard earlier == data else {
-      throw TrainingError.checkpoint(
-        path: url.path,
-        reason: "the folder's runs have another recipe, start or corpus; expected those that it "
-          + "began with, got others; choose another folder, or remove this one")
-    }
+    try TrainingSession.makeFolder(folder)
+    try AtomicFile.write(encoder.encode(study), to: url)
   }
 
   /// A run's measures: from its file, or of its model, which is trained if it is not there.

@@ -60,11 +60,19 @@ public struct AblationTable: Sendable, Codable, Equatable {
 
   private var note: String {
     let names = seeds.map { String($0) }.joined(separator: ", ")
-    return seeds.count > 1
+    let seedNote =
+      seeds.count > 1
       ? "Means over the seeds \(names); ± is half the width of the 95 % confidence interval "
         + "(Student's t, \(seeds.count - 1) degrees of freedom)."
       : "One run with the seed \(names): there is no interval."
+    let equals = rows.filter { $0.ablation != .full && $0.cells == full?.cells }
+    guard !equals.isEmpty else { return seedNote }
+    return seedNote + "\nThe same to the last digit as full: "
+      + equals.map(\.ablation.rawValue).joined(separator: ", ")
+      + ". The recipe does without that part anyway, or phase 2 kept the model that it began with."
   }
+
+  private var full: Row? { rows.first { $0.ablation == .full } }
 }
 
 /// Text in columns.

@@ -9,6 +9,8 @@ struct DatasetFile {
   let malformedLineLimit: Int
   /// The malformed lines passed over so far.
   private(set) var skippedLines: [TrainingError] = []
+  /// How many lines the file has, the blank ones too, once it has been read.
+  private(set) var lineCount = 0
 
   /// Chooses a file to read.
   init(_ url: URL, malformedLineLimit: Int) {
@@ -34,6 +36,7 @@ struct DatasetFile {
   ) throws(TrainingError) {
     let reader = try LineReader(contentsOf: url)
     while try reader.next() {
+      lineCount = reader.lineNumber
       if reader.lineIsBlank { continue }
       let row: Row?
       do throws(LineProblem) {

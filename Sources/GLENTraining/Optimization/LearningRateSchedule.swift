@@ -1,7 +1,7 @@
 /// How the learning rate moves over a phase: up to its peak, then down to zero.
 public struct LearningRateSchedule: Sendable, Equatable {
   /// The way down.
-  public enum Shape: String, Sendable, Codable {
+  public enum Shape: String, Sendable, Codable, CaseIterable {
     /// In proportion to the steps left.
     case linear
     /// With the square root of the share of steps left.

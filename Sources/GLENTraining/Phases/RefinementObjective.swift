@@ -81,7 +81,7 @@ public struct RefinementObjective: TrainingObjective {
     loss.temperature = temperature(batch: batch)
     let dropout = Dropout(
       rate: optimization.dropout ?? model.configuration.dropoutRate, key: key.split(1))
-    let limit = r.documentLength > 0 ? r.documentLength : nil
+    let limit = r.documentLength > 0 ? min(r.documentLength, recipe.maximumDocumentLength) : nil
     let tokens = documents.map { corpus.beginning(of: $0, limit: limit) }
     tokenCount += (queries + tokens).reduce(0) { $0 + $1.count }
 

@@ -91,9 +91,12 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
       shortestWindow >= 2 && shortestWindow <= longestWindow && longestWindow <= 4096,
       "windows must have 2 to 4096 tokens, the shortest no more than the longest")
     try require((0..<1).contains(tokenDropRate), "tokenDropRate must be 0 or more and below 1")
+    if let problem = optimization.problem {
+      throw .recipe(path: path, reason: "optimization: \(problem)")
+    }
     try require(
-      optimization.batchSize > 0 && halvesBatchSize > 1 && spansBatchSize > 0,
-      "batch sizes must be above 0, that of halves above 1")
+      halvesBatchSize > 1 && spansBatchSize > 0,
+      "spansBatchSize must be above 0 and halvesBatchSize above 1")
     try require(
       (4...4096).contains(halfLength) && (8...4096).contains(spansWindow),
       "halfLength must be 4 to 4096 and spansWindow 8 to 4096")
@@ -102,5 +105,14 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
       corruptionRate > 0 && corruptionRate <= 0.5 && meanSpanLength >= 1 && meanSpanLength <= 64,
       "corruptionRate must be above 0 and at most 0.5, meanSpanLength 1 to 64")
     try require(vocabularyCharacters > 0, "vocabularyCharacters must be above 0")
+  }
+}
+
+extension PretrainingRecipe {
+  /// This recipe without the values that may change while a run goes on, as `Recipe.unchangeable`.
+  var unchangeable: Self {
+    var recipe = self
+    recipe.optimization = optimization.unchangeable
+    return recipe
   }
 }

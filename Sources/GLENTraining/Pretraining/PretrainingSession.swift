@@ -38,8 +38,10 @@ public struct PretrainingSession {
   /// - Throws: `TrainingError`, `ModelError`, `TensorError`, `TokenizerError`, `CancellationError`.
   public func run(_ text: PretrainingText, to output: URL) throws -> ModelFolder {
     try recipe.validate()
-    try FileManager.default.createDirectory(at: output, withIntermediateDirectories: true)
-    let checkpoint = try TrainingSession.checkpoint(in: output, resumes: resumes)
+    try TrainingSession.makeFolder(output)
+    let lock = try RunLock(output)
+    defer { lock.release() }
+    let checkpointURL = try TrainingSession.checkpointURL(in: output, resumes: resumes)
     AtomicFile.removeLeftovers(in: output)
     let tokenizer = try tokenizer(for: text, in: output)
     var model = try model(for: tokenizer)
@@ -68,13 +70,20 @@ public struct PretrainingSession {
       corpus, recipe: recipe, settings: settings,
       mask: try settings.mask(vocabularySize: size, on: backend), key: key.split(1))
     var trainer = PhaseTrainer(key: key.split(2))
-    trainer.checkpointURL = checkpoint
-    trainer.fingerprint = try fingerprint(text)
+    trainer.checkpointURL = checkpointURL
+    (trainer.fingerprint, trainer.recipe) = (
+      try fingerprint(text), try TrainingSession.json(recipe)
+    )
     trainer.report = report
     trainer.shouldStop = shouldStop
     if resumes {
+      let checkpoint = try Checkpoint.newest(at: checkpointURL) { logger.warning("\($0)") }
+      for change in Recipe.differences(from: checkpoint.recipe, to: trainer.recipe) {
+        logger.warning("the run goes on with another recipe: \(change)")
+      }
       guard try trainer.resume(&model, &objective, from: checkpoint) else {
-        throw TrainingError.checkpoint(path: checkpoint.path, reason: "is not one of pre-training")
+        throw TrainingError.checkpoint(
+          path: checkpointURL.path, reason: "is not one of pre-training")
       }
       logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }
@@ -86,9 +95,8 @@ public struct PretrainingSession {
       throw CancellationError()
     }
     try TrainingSession.save(model, settings, tokenizer, recipe: recipe, to: output)
-    for url in [trainer.checkpointURL, Self.vocabularyURL(in: output)].compactMap({ $0 }) {
-      try? FileManager.default.removeItem(at: url)
-    }
+    Checkpoint.remove(at: checkpointURL)
+    try? FileManager.default.removeItem(at: Self.vocabularyURL(in: output))
     return try ModelFolder(opening: output, on: backend)
   }
 
@@ -98,12 +106,14 @@ public struct PretrainingSession {
 
   /// What a checkpoint must agree on.
   private func fingerprint(_ text: PretrainingText) throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys]
-    let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
-    let length = text.passages.reduce(0) { $0 + $1.text.utf8.count }
-    return "\(numbers) seed \(seed) passages \(text.passages.count) of \(length) bytes, "
-      + "questions \(text.questions.count)"
+    let numbers = String(decoding: try TrainingSession.json(recipe.unchangeable), as: UTF8.self)
+    var checksum = TextChecksum()
+    for passage in text.passages { checksum.add(passage.fullText) }
+    for (question, answer) in text.questions {
+      checksum.add(question)
+      checksum.add(answer)
+    }
+    return "\(numbers) seed \(seed) text \(checksum.value)"
   }
 
   private func tokenizer(

@@ -2,8 +2,10 @@ import Foundation
 
 /// Reads files of generated queries: which document each is for.
 ///
-/// Three forms are told apart by the first line that is not blank:
+/// The forms are told apart by the first line that is not blank:
 /// - JSON lines, `{"doc_id": "7", "queries": ["...", "..."]}`: what `QueryGenerator` writes;
+/// - a table with a header that names the columns `query` and `oldid` (or `doc_id`), in any place and with
+///   others, and in which a value may stand in double quotes: the authors' `QG_NQ_top15.tsv`;
 /// - a table of two columns, the document's id, a tab, and one query;
 /// - one query a line, the first line for the corpus's first document, as docTTTTTquery's
 ///   predictions are published. Such a file has a line for every document; a blank one is no query.
@@ -23,55 +25,69 @@ public enum GeneratedQueries {
     public var document: Int
   }
 
-  private enum Form {
-    case json, table, lines
+  private enum Form: Equatable {
+    case json, lines, table
+    case named(id: Int, query: Int, columns: Int)
   }
 
   /// Reads a file, plain or compressed.
   ///
-  /// - Parameter malformedLineLimit: how many malformed lines to leave out before failing.
+  /// - Parameters:
+  ///   - malformedLineLimit: how many malformed lines to leave out before failing.
+  ///   - skipsUnknownDocuments: whether to leave out, and count, lines of documents that the dataset does
+  ///     not have, instead of failing.
   /// - Throws: `TrainingError`, with file and line for a malformed line or an unknown document.
   public static func pairs(
-    contentsOf url: URL, of dataset: RetrievalDataset, malformedLineLimit: Int = 0
-  ) throws(TrainingError) -> (pairs: [Pair], skippedLines: [TrainingError]) {
+    contentsOf url: URL, of dataset: RetrievalDataset, malformedLineLimit: Int = 0,
+    skipsUnknownDocuments: Bool = false
+  ) throws(TrainingError) -> (pairs: [Pair], skippedLines: [TrainingError], unknownLines: Int) {
     guard FileManager.default.fileExists(atPath: url.path) else {
       throw .fileNotFound(path: url.path, expected: "a file of generated queries")
     }
     var pairs: [Pair] = []
     var form: Form?
-    var lastLine = 0
+    var unknownLines = 0
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
-    try file.forEachRow { line, number throws(LineProblem) in
-      let current = form ?? Self.form(of: line)
-      form = current
-      return (number, try Self.row(line, current))
-    } _: { (row: (Int, (id: String?, queries: [String])), number) throws(TrainingError) in
-      lastLine = number
+    try file.forEachRow { line, _ throws(LineProblem) in
+      if let form { return try Self.row(line, form) }
+      let first = Self.form(of: line)
+      form = first
+      if case .named = first { return nil }
+      return try Self.row(line, first)
+    } _: { (row: (id: String?, queries: [String]), number) throws(TrainingError) in
       let position: Int?
-      if let id = row.1.id {
+      if let id = row.id {
         position = dataset.documentPosition(of: id)
       } else {
         position = number <= dataset.documents.count ? number - 1 : nil
       }
       guard let position else {
+        // A line too many is no unknown document: the file is of another corpus.
+        if skipsUnknownDocuments, row.id != nil { return unknownLines += 1 }
         throw .unknownIdentifier(
-          path: url.path, line: number, kind: "document",
-          identifier: row.1.id ?? "number \(number)")
+          path: url.path, line: number, kind: "document", identifier: row.id ?? "number \(number)")
       }
-      pairs += row.1.queries.filter { !$0.isEmpty }.map { Pair(text: $0, document: position) }
+      pairs += row.queries.filter { !$0.isEmpty }.map { Pair(text: $0, document: position) }
     }
-    if form == .lines, lastLine != dataset.documents.count {
+    if form == .lines, file.lineCount != dataset.documents.count {
       throw .malformedLine(
-        path: url.path, line: lastLine,
+        path: url.path, line: file.lineCount,
         expected: "a line for each of \(dataset.documents.count) documents",
         got: "the end of the file")
     }
-    return (pairs, file.skippedLines)
+    return (pairs, file.skippedLines, unknownLines)
   }
 
   private static func form(of line: [UInt8]) -> Form {
     if line.first(where: { $0 != 0x20 }) == UInt8(ascii: "{") { return .json }
-    return line.contains(0x09) ? .table : .lines
+    guard line.contains(0x09) else { return .lines }
+    let names = (try? LineColumns.quoted(line)) ?? []
+    if let query = names.firstIndex(of: "query"),
+      let id = names.firstIndex(where: { $0 == "oldid" || $0 == "doc_id" })
+    {
+      return .named(id: id, query: query, columns: names.count)
+    }
+    return .table
   }
 
   private static func row(
@@ -91,6 +107,14 @@ public enum GeneratedQueries {
           expected: "a document's id, a tab and a query", got: "\(columns.count) columns or no id")
       }
       return (columns[0], [columns[1]])
+    case .named(let id, let query, let count):
+      let columns = try LineColumns.quoted(line)
+      guard columns.count == count, !columns[id].isEmpty else {
+        throw LineProblem(
+          expected: "\(count) columns with a document's id",
+          got: "\(columns.count) columns or no id")
+      }
+      return (columns[id], [columns[query]])
     case .lines:
       guard let text = String(validating: line, as: UTF8.self) else {
         throw LineProblem(expected: "UTF-8 text", got: "invalid UTF-8")

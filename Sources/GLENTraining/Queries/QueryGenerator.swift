@@ -39,10 +39,12 @@ public struct QueryGenerator: Sendable {
   /// A document's queries depend on its number and the seed alone, not on the batches.
   ///
   /// - Parameter progress: receives the number of documents that are done.
+  /// - Returns: how many queries there are; one that came out empty is written and does not count.
   /// - Throws: `TensorError.file` if the file cannot be written, `ModelError`.
+  @discardableResult
   public func write(
     _ documents: [Document], to url: URL, progress: (Int) -> Void = { _ in }
-  ) throws {
+  ) throws -> Int {
     let size = model.configuration.vocabularySize
     let settings = IdentifierSettings(
       maskedTokens: [0]
@@ -50,6 +52,7 @@ public struct QueryGenerator: Sendable {
     let mask = try settings.mask(vocabularySize: size, on: model.backend)
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    var count = 0
     try AtomicFile.write(to: url) { append in
       for first in stride(from: 0, to: documents.count, by: max(batchSize, 1)) {
         let range = first..<min(first + max(batchSize, 1), documents.count)
@@ -57,10 +60,12 @@ public struct QueryGenerator: Sendable {
           let line = GeneratedQueries.Line(doc_id: documents[number].id, queries: queries)
           let data = try encoder.encode(line) + Data("\n".utf8)
           try data.withUnsafeBytes(append)
+          count += queries.count { !$0.isEmpty }
         }
         progress(range.upperBound)
       }
     }
+    return count
   }
 
   private func queries(

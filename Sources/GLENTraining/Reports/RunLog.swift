@@ -57,14 +57,15 @@ public final class RunLog {
 
   /// The records of a run, in the order of training.
   ///
-  /// - Throws: `TrainingError` for a file that is missing, or a line that is no record.
+  /// - Throws: `TrainingError` for a file that is missing, or a line that is no record: unless it is the
+  ///   last, which a full disk or a power cut may have cut short.
   public static func records(in folder: URL) throws(TrainingError) -> [MetricsRecord] {
     let url = metricsURL(in: folder)
     guard FileManager.default.fileExists(atPath: url.path) else {
       throw .fileNotFound(path: url.path, expected: "the metrics of a training run")
     }
     var records: [MetricsRecord] = []
-    var file = DatasetFile(url, malformedLineLimit: 0)
+    var file = DatasetFile(url, malformedLineLimit: .max)
     try file.forEachRow { line, _ throws(LineProblem) in
       guard let record = try? JSONDecoder().decode(MetricsRecord.self, from: Data(line)) else {
         throw LineProblem(expected: "a record of metrics", got: "something else")
@@ -72,6 +73,11 @@ public final class RunLog {
       return record
     } _: { record, _ in
       records.append(record)
+    }
+    if let skipped = file.skippedLines.first, case .malformedLine(_, let line, _, _) = skipped,
+      line != file.lineCount
+    {
+      throw skipped
     }
     return records
   }

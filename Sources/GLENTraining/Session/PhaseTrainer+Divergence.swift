@@ -1,16 +1,18 @@
+import GLENIndex
 import GLENModel
 import GLENTensor
 
 extension PhaseTrainer {
-  /// The mean losses, the sum of the gradients and the norm of their mean, over one update's batches.
+  /// The mean losses, the sum of the gradients and the norm of their mean, over the batches of one update,
+  /// counted from 0.
   ///
   /// - Throws: `TrainingError.diverged` that names the batch: the one whose loss is not a number or
   ///   beyond the limit, or all of the update's where their gradients are.
   func soundGradients(
-    of model: T5Model, _ objective: inout some TrainingObjective
+    of model: T5Model, _ objective: inout some TrainingObjective, update: Int
   ) throws -> (losses: [LossPart], gradients: Gradients, norm: Float) {
     let o = objective.optimization
-    let batches = step * o.accumulation..<(step + 1) * o.accumulation
+    let batches = Self.batches(ofUpdate: update, o)
     var losses: [LossPart] = []
     var gradients = Gradients()
     for batch in batches {
@@ -33,6 +35,29 @@ extension PhaseTrainer {
       throw diverged(objective, "gradients of norm \(norm)", batches: batches)
     }
     return (losses, gradients, norm)
+  }
+
+  /// What a validation computes; numbers that overflow there, and were sound in the last update's losses,
+  /// are a divergence of that update.
+  func sound<Value>(
+    _ objective: some TrainingObjective, _ measure: () throws -> Value
+  ) throws -> Value {
+    func diverged() -> TrainingError {
+      self.diverged(
+        objective, "numbers that overflow in validation",
+        batches: Self.batches(ofUpdate: max(step - 1, 0), objective.optimization))
+    }
+    do {
+      return try measure()
+    } catch IndexError.invalidIdentifiers {
+      throw diverged()
+    } catch IndexError.invalidScores {
+      throw diverged()
+    }
+  }
+
+  private static func batches(ofUpdate update: Int, _ o: Recipe.Optimization) -> Range<Int> {
+    update * o.accumulation..<(update + 1) * o.accumulation
   }
 
   private static func isSound(_ value: Float, limit: Float) -> Bool {

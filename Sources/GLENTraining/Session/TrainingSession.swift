@@ -15,6 +15,24 @@ public struct TrainingSession {
     case folder(URL)
     /// A pre-trained network's layers, with a table for the corpus's own vocabulary.
     case starter(Starter)
+
+    /// What it is, by the contents of its files: two that differ have different ones.
+    func summary() throws -> String {
+      switch self {
+      case .random(let configuration):
+        return "random weights of " + String(decoding: try json(configuration), as: UTF8.self)
+      case .starter(let starter): return "\(starter)"
+      case .folder(let folder):
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
+          throw TrainingError.fileNotFound(path: folder.path, expected: "a T5 folder")
+        }
+        let files = names.sorted()
+          .filter { $0 != "recipe.json" && !$0.hasPrefix("checkpoint.") }
+          .map { folder.appendingPathComponent($0) }
+          .filter { ["json", "safetensors", "bin", "model"].contains($0.pathExtension) }
+        return "a folder of checksum \(try TextChecksum(of: files).text)"
+      }
+    }
   }
 
   /// A phase of training.
@@ -39,6 +57,8 @@ public struct TrainingSession {
   public var generatedQueryURLs: [URL] = []
   /// How many malformed lines of each of these files to leave out before failing.
   public var malformedLineLimit = 0
+  /// Whether to leave out generated queries of documents that the corpus does not have.
+  public var skipsUnknownDocuments = false
   /// What to run, in the method's order.
   public var phases: [Phase] = [.keywords, .refine]
   /// The seed of all random numbers.
@@ -65,8 +85,8 @@ public struct TrainingSession {
   /// Trains, and saves the model after each phase.
   ///
   /// The folder then holds `config.json`, `model.safetensors`, `spiece.model`, `glen.json` and
-  /// `recipe.json`; until the end, `checkpoint.safetensors` and, for a vocabulary of its own,
-  /// `checkpoint.spiece.model` too. An earlier model in the folder stays until a phase has ended.
+  /// `recipe.json`; until the end, `checkpoint.safetensors`, the one before it and, for a vocabulary of
+  /// its own, `checkpoint.spiece.model` too. An earlier model in the folder stays until a phase has ended.
   ///
   /// - Returns: the saved model.
   /// - Throws: `TrainingError`, `ModelError`, `TensorError`, `TokenizerError`, `CancellationError`.
@@ -76,8 +96,13 @@ public struct TrainingSession {
       throw TrainingError.trainingData(reason: "the corpus has no documents")
     }
     try Self.makeFolder(output)
-    let checkpoint = try Self.checkpoint(in: output, resumes: resumes)
+    let lock = try RunLock(output)
+    defer { lock.release() }
+    let checkpointURL = try Self.checkpointURL(in: output, resumes: resumes)
     AtomicFile.removeLeftovers(in: output)
+    var checkpoint =
+      resumes ? try Checkpoint.newest(at: checkpointURL) { logger.warning("\($0)") } : nil
+    if let checkpoint { try warn(ofChangesSince: checkpoint) }
     let tokenizer = try tokenizer(for: dataset, in: output)
     var model = try model(for: tokenizer)
     model.recomputesBlocks = recipe.recomputesBlocks
@@ -113,7 +138,8 @@ public struct TrainingSession {
     case .random, .folder: break
     }
     let validator = try Validator(
-      dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings)
+      dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings,
+      documentLimit: recipe.validationDocuments, key: counting.split(1))
     logger.info(
       """
       \(counted(corpus.documents.count, "document")), \
@@ -123,7 +149,7 @@ public struct TrainingSession {
 
     let key = RandomKey(seed: seed)
     let mask = try settings.mask(vocabularySize: size, on: backend)
-    var resumeURL = resumes ? checkpoint : nil
+    let fingerprint = try fingerprint(corpus, validator, model.configuration)
     if phases.contains(.refine) {
       // What phase 2 cannot use should be known before phase 1, and not after it.
       _ = try RefinementObjective(
@@ -131,11 +157,11 @@ public struct TrainingSession {
     }
     for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
-      if let url = resumeURL, try Self.phase(of: url) != phase.rawValue { continue }
+      if let checkpoint, checkpoint.phase != phase.rawValue { continue }
       let stream = [Phase.keywords: 10, .refine: 11, .queries: 12][phase] ?? 0
       var trainer = PhaseTrainer(key: key.split(stream))
-      trainer.checkpointURL = checkpoint
-      trainer.fingerprint = try fingerprint(corpus, model.configuration)
+      trainer.checkpointURL = checkpointURL
+      (trainer.fingerprint, trainer.recipe) = (fingerprint, try Self.json(recipe))
       trainer.shouldStop = shouldStop
       var measurements: [LossPart] = []
       if let validator, phase != .queries {
@@ -155,7 +181,7 @@ public struct TrainingSession {
       switch phase {
       case .queries:
         var objective = try QueryGenerationObjective(corpus, recipe: recipe, key: key.split(3))
-        try run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: &checkpoint)
       case .keywords:
         var objective = try KeywordObjective(corpus, recipe: recipe, key: key.split(1))
         if recipe.keywords.mixesBeginning, let validator {
@@ -166,7 +192,7 @@ public struct TrainingSession {
             }
           }
         }
-        try run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: &checkpoint)
         // Whoever is stopped in the next phase before its first checkpoint goes on from here.
         if phase != phases.last {
           try trainer.saveCheckpoint(model, objective, memory: objective.memory)
@@ -174,30 +200,30 @@ public struct TrainingSession {
       case .refine:
         var objective = try RefinementObjective(
           corpus, recipe: recipe, settings: settings, mask: mask, key: key.split(2))
-        try run(&trainer, &model, &objective, resuming: resumeURL)
+        try run(&trainer, &model, &objective, resuming: &checkpoint)
       }
-      resumeURL = nil
       try Self.save(model, settings, tokenizer, recipe: recipe, to: output)
       try phaseEnded(phase, ModelFolder(opening: output, on: backend))
     }
-    guard resumeURL == nil else {
+    guard checkpoint == nil else {
       throw TrainingError.checkpoint(
-        path: checkpoint.path, reason: "belongs to a phase that this run does not have")
+        path: checkpointURL.path, reason: "belongs to a phase that this run does not have")
     }
-    for url in [checkpoint, Self.vocabularyCheckpoint(in: output)] {
-      try? FileManager.default.removeItem(at: url)
-    }
+    Checkpoint.remove(at: checkpointURL)
+    try? FileManager.default.removeItem(at: Self.vocabularyCheckpoint(in: output))
     return try ModelFolder(opening: output, on: backend)
   }
 
   private func run(
     _ trainer: inout PhaseTrainer, _ model: inout T5Model,
-    _ objective: inout some TrainingObjective, resuming url: URL?
+    _ objective: inout some TrainingObjective, resuming checkpoint: inout Checkpoint?
   ) throws {
-    if let url, try trainer.resume(&model, &objective, from: url) {
+    if let from = checkpoint, try trainer.resume(&model, &objective, from: from) {
       logger.info(
         "\(objective.name): going on from step \(trainer.step) of \(objective.optimization.steps)")
     }
+    // The file would stay mapped beside what was copied from it.
+    checkpoint = nil
     try trainer.train(&model, &objective)
   }
 
@@ -205,21 +231,29 @@ public struct TrainingSession {
     output.appendingPathComponent("checkpoint.spiece.model")
   }
 
-  private static func phase(of checkpoint: URL) throws -> String? {
-    try SafetensorsFile(contentsOf: checkpoint).metadata["phase"]
-  }
-
   /// What part of a corpus a starter should know: of English text ours knows nine tenths.
   private static let leastSharedShare = 0.25
 
-  /// What a checkpoint must agree on.
-  private func fingerprint(
-    _ corpus: TrainingCorpus, _ configuration: T5Configuration
-  ) throws -> String {
+  /// Says which numbers are others than when the checkpoint was written.
+  private func warn(ofChangesSince checkpoint: Checkpoint) throws {
+    for change in Recipe.differences(from: checkpoint.recipe, to: try Self.json(recipe)) {
+      logger.warning("the run goes on with another recipe: \(change)")
+    }
+  }
+
+  /// JSON that is the same for the same value.
+  static func json(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys]
-    let numbers = String(decoding: try encoder.encode(recipe), as: UTF8.self)
-    let shape = String(decoding: try encoder.encode(configuration), as: UTF8.self)
+    return try encoder.encode(value)
+  }
+
+  /// What a checkpoint must agree on.
+  private func fingerprint(
+    _ corpus: TrainingCorpus, _ validator: Validator?, _ configuration: T5Configuration
+  ) throws -> String {
+    let numbers = String(decoding: try Self.json(recipe.unchangeable), as: UTF8.self)
+    let shape = String(decoding: try Self.json(configuration), as: UTF8.self)
     // FNV-1a over everything that is trained on.
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325
     func add(_ values: some Sequence<Int>) {
@@ -230,6 +264,9 @@ public struct TrainingSession {
       add(question.tokens.map(Int.init) + question.positives + [-1])
     }
     for query in corpus.generated { add(query.tokens.map(Int.init) + [query.document, -1]) }
+    for (query, positives) in validator?.judgedQueries ?? [] {
+      add(query.map(Int.init) + positives.sorted() + [-1])
+    }
     return "\(numbers) seed \(seed) data \(hash) network \(shape)"
   }
 
@@ -237,9 +274,14 @@ public struct TrainingSession {
     for dataset: RetrievalDataset
   ) throws -> [GeneratedQueries.Pair] {
     try generatedQueryURLs.flatMap { url in
-      let (pairs, skipped) = try GeneratedQueries.pairs(
-        contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit)
+      let (pairs, skipped, unknown) = try GeneratedQueries.pairs(
+        contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit,
+        skipsUnknownDocuments: skipsUnknownDocuments)
       for line in skipped.prefix(5) { logger.warning("\(line)") }
+      if unknown > 0 {
+        logger.warning(
+          "left out \(counted(unknown, "line")) of documents that the corpus does not have")
+      }
       logger.info(
         """
         \(counted(pairs.count, "generated query", "generated queries")), \
@@ -262,10 +304,9 @@ public struct TrainingSession {
   /// hours of work are not overwritten because a flag was forgotten.
   ///
   /// - Throws: `TrainingError.checkpoint`.
-  static func checkpoint(in output: URL, resumes: Bool) throws(TrainingError) -> URL {
+  static func checkpointURL(in output: URL, resumes: Bool) throws(TrainingError) -> URL {
     let url = output.appendingPathComponent("checkpoint.safetensors")
-    let exists = FileManager.default.fileExists(atPath: url.path)
-    if exists == resumes { return url }
+    if Checkpoint.exists(at: url) == resumes { return url }
     throw .checkpoint(
       path: url.path,
       reason: resumes

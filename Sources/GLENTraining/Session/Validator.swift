@@ -1,5 +1,6 @@
 import GLENIndex
 import GLENModel
+import GLENTensor
 import GLENText
 
 #if canImport(Glibc)
@@ -8,17 +9,23 @@ import GLENText
   import Darwin
 #endif
 
-/// Measures a model in training: indexes the corpus and ranks the queries of a split.
+/// Measures a model in training: indexes the corpus, or a sample of it, and ranks the queries of a split.
 struct Validator {
-  private let documents: [[Int32]]
-  private let queries: [[Int32]]
-  private let positives: [Set<Int>]
+  /// The queries in tokens, and the positions in the corpus of what answers them.
+  let judgedQueries: [(tokens: [Int32], positives: Set<Int>)]
+  /// The positions of the documents that are ranked.
+  let documents: [Int]
+  private let corpus: TrainingCorpus
   private let settings: IdentifierSettings
 
   /// A validator over a split, or nil if the dataset has no such split or nothing positive in it.
+  ///
+  /// - Parameters:
+  ///   - documentLimit: `Recipe.validationDocuments`.
+  ///   - key: draws the documents that answer none of the queries.
   init?(
     _ dataset: RetrievalDataset, split: String, corpus: TrainingCorpus,
-    tokenizer: some Tokenizer, settings: IdentifierSettings
+    tokenizer: some Tokenizer, settings: IdentifierSettings, documentLimit: Int, key: RandomKey
   ) throws {
     guard dataset.splits.contains(split) else { return nil }
     var positives: [Int: Set<Int>] = [:]
@@ -26,15 +33,28 @@ struct Validator {
       positives[judgement.query, default: []].insert(judgement.document)
     }
     guard !positives.isEmpty else { return nil }
-    let order = positives.keys.sorted()
-    self.positives = order.map { positives[$0] ?? [] }
-    self.settings = settings
-    documents = corpus.documents.indices.map { corpus.beginning(of: $0) }
-    queries = order.map {
-      tokenizer.encode(
-        TextCleaning.clean(dataset.queries[$0].text),
-        maximumLength: settings.maximumQueryLength)
+    judgedQueries = positives.sorted { $0.key < $1.key }.map { query, positives in
+      let tokens = tokenizer.encode(
+        TextCleaning.clean(dataset.queries[query].text), maximumLength: settings.maximumQueryLength)
+      return (tokens, positives)
     }
+    self.corpus = corpus
+    self.settings = settings
+    documents = Self.sample(
+      of: corpus.documents.count,
+      with: judgedQueries.reduce(into: Set()) { $0.formUnion($1.positives) },
+      limit: documentLimit, key: key)
+  }
+
+  /// The positions that a sample has, in ascending order: all of some, and others up to a limit.
+  private static func sample(of count: Int, with some: Set<Int>, limit: Int, key: RandomKey)
+    -> [Int]
+  {
+    guard limit > 0, limit < count else { return Array(0..<count) }
+    var chosen = some
+    var generator = SeededGenerator(key)
+    while chosen.count < limit { chosen.insert(Int.random(in: 0..<count, using: &generator)) }
+    return chosen.sorted()
   }
 
   /// The measure's value of exact search; beside it the other measures, and how well the
@@ -43,25 +63,26 @@ struct Validator {
     _ model: T5Model, by measure: Recipe.ValidationMeasure
   ) throws -> (value: Double, parts: [LossPart]) {
     let generator = try IdentifierGenerator(model: model, settings: settings)
-    let (tokens, weights) = try generator.identifiers(of: documents)
+    let (tokens, weights) = try generator.identifiers(
+      of: documents.lazy.map { corpus.beginning(of: $0) })
     let (table, order) = try IdentifierTable.sorting(
       identifiers: tokens, weights: weights, identifierLength: settings.identifierLength,
       vocabularySize: model.configuration.vocabularySize)
     let search = ExactSearch(table: table)
     var sum = 0.0
     var (first, firstTen) = (0, 0)
-    for begin in stride(from: 0, to: queries.count, by: 128) {
-      let part = Array(queries[begin..<min(begin + 128, queries.count)])
-      for (offset, scores) in try generator.scores(of: part).enumerated() {
+    for begin in stride(from: 0, to: judgedQueries.count, by: 128) {
+      let part = judgedQueries[begin..<min(begin + 128, judgedQueries.count)]
+      for (query, scores) in zip(part, try generator.scores(of: part.map(\.tokens))) {
         let ranked = try search.rank(scores, limit: 10)
-        let place = ranked.firstIndex { positives[begin + offset].contains(order[$0.document]) }
+        let place = ranked.firstIndex { query.positives.contains(documents[order[$0.document]]) }
         guard let place else { continue }
         sum += 1 / Double(place + 1)
         firstTen += 1
         if place == 0 { first += 1 }
       }
     }
-    let count = Double(queries.count)
+    let count = Double(judgedQueries.count)
     let (meanReciprocalRank, recall) = (sum / count, Double(first) / count)
     let parts = [
       LossPart(name: "validation/MRR@10", value: Float(meanReciprocalRank)),

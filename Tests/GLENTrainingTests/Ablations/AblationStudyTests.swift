@@ -224,6 +224,29 @@ import Testing
     #expect(try weights("no-annealing/seed-1") == before)
   }
 
+  /// A start that is a folder is known by what is in it.
+  @Test func aFolderIsKnownByItsContents() throws {
+    let folder = try TemporaryFolder([
+      "config.json": "{}", "model.safetensors": "a", "note.txt": "x",
+    ])
+    func summary() throws -> String { try TrainingSession.Start.folder(folder.url).summary() }
+    let before = try summary()
+    try folder.write(Data("y".utf8), to: "note.txt")
+    #expect(try summary() == before)
+    try folder.write(Data("b".utf8), to: "model.safetensors")
+    #expect(try summary() != before)
+  }
+
+  @Test func partsOfDevAreNoTestSplits() throws {
+    let dev = ToyCorpus.files["qrels/dev.tsv"] ?? ""
+    let parts = try TemporaryFolder(
+      ToyCorpus.files.merging(["qrels/dev-seen.tsv": dev, "qrels/test-seen.tsv": dev]) { $1 })
+    var study = Self.study(Journal())
+    (study.ablations, study.seeds) = ([.noRefinement], [1])
+    let table = try study.run(RetrievalDataset(contentsOf: parts.url), in: output.url)
+    #expect(Set(table.rows.flatMap { $0.cells.map(\.split) }) == ["test-seen"])
+  }
+
   @Test func aFolderOfAnotherStudyIsRefused() throws {
     var study = Self.study(Journal())
     (study.ablations, study.seeds) = ([.noRefinement], [1])
@@ -233,6 +256,32 @@ import Testing
     let error = #expect(throws: TrainingError.self) { try other.run(dataset, in: output.url) }
     #expect(error?.description.contains("another recipe, start or corpus") == true)
     #expect(try weights("no-refinement/seed-1") == before)
+    // Another corpus of as many documents, another vocabulary, another judgement.
+    let files = ToyCorpus.files
+    let changed = [
+      ("documents", ["corpus.jsonl": (files["corpus.jsonl"] ?? "").replacing("the", with: "this")]),
+      (
+        "judgements of train",
+        ["qrels/train.tsv": (files["qrels/train.tsv"] ?? "").replacing("d7", with: "d8")]
+      ),
+      (
+        "queries",
+        ["queries.jsonl": (files["queries.jsonl"] ?? "").replacing("where", with: "when")]
+      ),
+    ]
+    for (name, files) in changed {
+      let folder = try TemporaryFolder(ToyCorpus.files.merging(files) { $1 })
+      let dataset = try RetrievalDataset(contentsOf: folder.url)
+      let error = #expect(throws: TrainingError.self) { try study.run(dataset, in: output.url) }
+      #expect(error?.description.contains("(\(name)") == true, "\(String(describing: error))")
+    }
+    var tokenized = study
+    tokenized.session.tokenizerURL = output.url.appendingPathComponent(
+      "no-refinement/seed-1/spiece.model")
+    let vocabulary = #expect(throws: TrainingError.self) {
+      try tokenized.run(dataset, in: output.url)
+    }
+    #expect(vocabulary?.description.contains("got others (tokenizer)") == true)
     study.splits = ["test", "validation"]
     #expect(
       throws: TrainingError.missingSplit(

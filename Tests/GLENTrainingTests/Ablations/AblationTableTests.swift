@@ -74,6 +74,15 @@ import Testing
         """)
   }
 
+  @Test func rowsThatAreTheWholesAreNamed() {
+    var table = Self.table(seeds: 3)
+    #expect(!table.text.contains("The same"))
+    table.rows.append(AblationTable.Row(ablation: .noAnnealing, cells: table.rows[0].cells))
+    for text in [table.text, table.markdown] {
+      #expect(text.contains("\nThe same to the last digit as full: no-annealing. The recipe does"))
+    }
+  }
+
   @Test func theJSONHasEverySeed() throws {
     let table = Self.table(seeds: 3)
     let back = try JSONDecoder().decode(AblationTable.self, from: table.jsonData())

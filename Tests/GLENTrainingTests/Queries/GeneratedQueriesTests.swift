@@ -57,6 +57,50 @@ import Testing
     #expect(throws: TrainingError.self) { try Self.read("d1\tx\nd2\nd3\n", limit: 1) }
   }
 
+  /// The authors' table, as pandas writes it: a header, and quotes where a query has some.
+  @Test func readsATableWithAHeader() throws {
+    let expected = [
+      Pair(text: "what is it", document: 3), Pair(text: "who said \"no\"", document: 1),
+      Pair(text: "where", document: 3),
+    ]
+    let rows = "what is it\td3\n\"who said \"\"no\"\"\"\td1\nwhere\td3\n"
+    #expect(try Self.read("query\toldid\n" + rows) == expected)
+    #expect(try Self.read("oldid\tn\tquery\nd3\t1\twhere\n") == [expected[2]])
+    let error = #expect(throws: TrainingError.self) {
+      try Self.read("query\toldid\nwhat\td3\td4\n")
+    }
+    #expect(error?.description.contains("line 2 is malformed") == true)
+    // A document may be called so; its query is no header.
+    #expect(throws: TrainingError.self) { try Self.read("query\twhat is it\n") }
+  }
+
+  /// The last documents may have no query, as a blank line says, or one that is no text.
+  @Test func aPredictionsFileMayEndBlank() throws {
+    let lines = (0..<ToyCorpus.documentCount).map { $0 > 26 ? "" : "query \($0)" }
+    let text = lines.joined(separator: "\n") + "\n"
+    #expect(try Self.read(text).map(\.document) == Array(0...26))
+    #expect(throws: TrainingError.self) { try Self.read(text + "\n") }
+    #expect(throws: TrainingError.self) { try Self.read(String(text.dropLast())) }
+  }
+
+  @Test func unknownDocumentsMayBeSkipped() throws {
+    let folder = try TemporaryFolder(
+      ToyCorpus.files.merging(["generated": "d1\tx\nd99\ty\nd2\tz\nd98\tv\n", "lines": "a\nb\n"]) {
+        $1
+      })
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    let read = try GeneratedQueries.pairs(
+      contentsOf: folder.url.appendingPathComponent("generated"), of: dataset,
+      skipsUnknownDocuments: true)
+    #expect(read.pairs.map(\.document) == [1, 2] && read.unknownLines == 2)
+    // A file of lines with another count is of another corpus, whatever may be skipped.
+    #expect(throws: TrainingError.self) {
+      try GeneratedQueries.pairs(
+        contentsOf: folder.url.appendingPathComponent("lines"), of: dataset,
+        skipsUnknownDocuments: true)
+    }
+  }
+
   @Test func phaseOneLearnsFromThem() throws {
     var recipe = ToyCorpus.recipe
     recipe.keywords.queryWeight = 0

@@ -110,9 +110,21 @@ import Testing
   }
 
   @Test func namesADamagedLine() throws {
-    let folder = try TemporaryFolder(["metrics.jsonl": "{\"phase\": 3}\n"])
+    let folder = try TemporaryFolder(["metrics.jsonl": "{\"phase\": 3}\n{}\n"])
     let error = #expect(throws: TrainingError.self) { try RunReport(folder: folder.url) }
     #expect(error?.description.contains("line 1 is malformed") == true)
+  }
+
+  /// What a full disk or a power cut leaves of the last line is passed over.
+  @Test func aLastLineThatIsCutShortIsLeftOut() throws {
+    let folder = try TemporaryFolder()
+    let log = RunLog(folder: folder.url)
+    for step in 1...3 { log.record(Self.progress("keywords", step)) }
+    let url = RunLog.metricsURL(in: folder.url)
+    let whole = try Data(contentsOf: url)
+    try whole.dropLast(20).write(to: url)
+    #expect(try RunLog.records(in: folder.url).map(\.step) == [1, 2])
+    #expect(try RunReport(folder: folder.url).html().contains("2 of"))
   }
 
   // MARK: TensorBoard

@@ -42,7 +42,7 @@ import Testing
       // What is resumed begins from other weights, which the checkpoint must replace.
       var model = try ToyCorpus.model(seed: isFirst ? 1 : 99)
       if !isFirst {
-        #expect(try trainer.resume(&model, &objective, from: url))
+        #expect(try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: url)))
       }
       isFirst = false
       var last = trainer.step
@@ -101,7 +101,7 @@ import Testing
         var objective = try ToyCorpus.keywords(recipe)
         var model = try ToyCorpus.model(seed: stop == stops.first ?? .max ? 1 : 99)
         if stop != stops.first ?? .max {
-          #expect(try trainer.resume(&model, &objective, from: url))
+          #expect(try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: url)))
         }
         var last = trainer.step
         trainer.report = { last = $0.step }
@@ -142,7 +142,7 @@ import Testing
     var other = Self.trainer(at: url, validates: false)
     var resumed = try ToyCorpus.model(seed: 99)
     var again = try ToyCorpus.refinement(recipe)
-    #expect(try other.resume(&resumed, &again, from: url))
+    #expect(try other.resume(&resumed, &again, from: Checkpoint(contentsOf: url)))
     try other.train(&resumed, &again)
     let isSame = try bits(of: resumed) == bits(of: model)
     #expect(isSame)
@@ -181,7 +181,7 @@ import Testing
       #expect(throws: CancellationError.self) { try trainer.train(&model, &objective) }
       let file = try SafetensorsFile(contentsOf: url)
       metadata = file.metadata
-      for name in file.names {
+      for name in file.names where name != "checksum" {
         if name == "memory" {
           let (values, shape) = try file.integers(name)
           contents.append((name, .integers(values, shape: shape)))
@@ -194,7 +194,7 @@ import Testing
     }
 
     func write() throws {
-      try SafetensorsFile.write(contents, metadata: metadata, to: url)
+      try SafetensorsFile.write(contents, metadata: metadata, isChecksummed: true, to: url)
     }
 
     mutating func replace(_ name: String, with content: SafetensorsFile.Content?) {
@@ -213,7 +213,7 @@ import Testing
     var model = try ToyCorpus.model(seed: 99)
     let (before, memory) = (try bits(of: model), objective.memory)
     do {
-      _ = try trainer.resume(&model, &objective, from: url)
+      _ = try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: url))
       return nil
     } catch {
       #expect(try bits(of: model) == before, "the model changed")
@@ -239,7 +239,8 @@ import Testing
     var objective = try ToyCorpus.keywords()
     var model = try ToyCorpus.model(seed: 99)
     let before = try bits(of: model)
-    #expect(try trainer.resume(&model, &objective, from: parts.url) == false)
+    #expect(
+      try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: parts.url)) == false)
     #expect(try bits(of: model) == before, "the model changed")
     #expect(trainer.step == 0)
   }
@@ -283,6 +284,100 @@ import Testing
     }
   }
 
+  /// One bit anywhere: in the header, in a weight, in the checksum.
+  @Test func oneWithAFlippedBitIsRefused() throws {
+    let folder = try TemporaryFolder()
+    let url = try Parts(in: folder).url
+    let whole = try Data(contentsOf: url)
+    for place in Array(stride(from: 0, to: whole.count, by: whole.count / 97)) + [whole.count - 1] {
+      var damaged = whole
+      damaged[place] ^= 1 << (place % 8)
+      try damaged.write(to: url)
+      #expect(throws: TensorError.self, "byte \(place)") { try Checkpoint(contentsOf: url) }
+    }
+  }
+
+  /// What is left when the newest is damaged, or gone, is the one before.
+  @Test func theOneBeforeIsKept() throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    var trainer = Self.trainer(at: url, validates: false)
+    var recipe = Self.recipe(validates: false)
+    recipe.keywords.optimization.checkpointInterval = 3
+    var objective = try ToyCorpus.keywords(recipe)
+    var model = try ToyCorpus.model()
+    try trainer.train(&model, &objective)
+    var warnings: [String] = []
+    func newest() throws -> String? {
+      try Checkpoint.newest(at: url) { warnings.append($0) }.file.metadata["step"]
+    }
+    #expect(try newest() == "6" && warnings.isEmpty)
+    var damaged = try Data(contentsOf: url)
+    damaged[damaged.count / 2] ^= 4
+    try damaged.write(to: url)
+    #expect(try newest() == "3" && warnings.count == 1)
+    #expect(warnings.first?.contains("does not have its checksum") == true)
+    try FileManager.default.removeItem(at: url)
+    #expect(try newest() == "3" && Checkpoint.exists(at: url))
+    // Neither is any good: the error is of the newest.
+    for url in [url, Checkpoint.predecessor(of: url)] { try damaged.write(to: url) }
+    let error = #expect(throws: TensorError.self) { try newest() }
+    #expect(error?.description.contains(url.path) == true)
+    Checkpoint.remove(at: url)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).isEmpty)
+  }
+
+  // MARK: What may change
+
+  /// A phase goes on with other rates and a later end; one that has ended does not.
+  @Test(arguments: [4, 8]) func stepsAndRatesMayChange(stop: Int) throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    var recipe = Self.recipe(validates: true)
+    func train(resumes: Bool) throws -> (steps: [Int], rates: [Float], bits: [String: [UInt32]]) {
+      var trainer = Self.trainer(at: url, validates: true)
+      var objective = try ToyCorpus.keywords(recipe)
+      var model = try ToyCorpus.model()
+      if resumes {
+        #expect(try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: url)))
+      }
+      var (steps, rates): ([Int], [Float]) = ([], [])
+      trainer.report = {
+        steps.append($0.step)
+        rates.append($0.learningRate)
+      }
+      trainer.shouldStop = { !resumes && steps.last == stop }
+      do {
+        try trainer.train(&model, &objective)
+        try trainer.saveCheckpoint(model, objective, memory: objective.memory)
+      } catch is CancellationError {}
+      return (steps, rates, try bits(of: model))
+    }
+    let first = try train(resumes: false)
+    recipe.keywords.optimization.steps = 12
+    recipe.keywords.optimization.learningRate = 1e-4
+    recipe.keywords.optimization.schedule = .constant
+    let second = try train(resumes: true)
+    #expect(second.steps == (stop == 8 ? [] : Array(5...12)))
+    #expect(second.rates.allSatisfy { $0 == 1e-4 })
+    let isSame = second.bits == first.bits
+    #expect(isSame == (stop == 8))
+    recipe.keywords.optimization.steps = 3
+    let error = #expect(throws: TrainingError.self) { try train(resumes: true) }
+    #expect(error?.description.contains("updates of the keywords phase; expected at most") == true)
+  }
+
+  /// Who validates no more keeps the last model, not one that was the best.
+  @Test func withoutValidationTheLastModelIsKept() throws {
+    let folder = try TemporaryFolder()
+    let parts = try Parts(in: folder)
+    var trainer = Self.trainer(at: parts.url, validates: true)
+    var objective = try ToyCorpus.refinement(Self.recipe(validates: false))
+    var model = try ToyCorpus.model()
+    #expect(try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: parts.url)))
+    #expect(trainer.best == nil)
+  }
+
   #if canImport(Glibc)
     @Test func aFullDiskKeepsTheEarlierCheckpoint() async {
       await #expect(processExitsWith: .success) {
@@ -305,7 +400,8 @@ import Testing
         try #require(setrlimit(resource, &limit) == 0)
         #expect(try Data(contentsOf: url) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
-        #expect(names == ["checkpoint.safetensors"])
+        #expect(names.sorted() == ["checkpoint.previous.safetensors", "checkpoint.safetensors"])
+        #expect(try Data(contentsOf: Checkpoint.predecessor(of: url)) == before)
       }
     }
   #endif

@@ -1,4 +1,5 @@
 import Foundation
+import GLENIndex
 import GLENModel
 import GLENTensor
 import Testing
@@ -57,8 +58,8 @@ import Testing
       let saved = try #require(file.metadata["step"].flatMap { Int($0) })
       #expect(saved < step)
       var (trainer, resumed) = (PhaseTrainer(key: RandomKey(seed: 1)), try ToyCorpus.model(seed: 9))
-      #expect(try trainer.resume(&resumed, &objective, from: url))
-      _ = try trainer.soundGradients(of: resumed, &objective)
+      #expect(try trainer.resume(&resumed, &objective, from: Checkpoint(contentsOf: url)))
+      _ = try trainer.soundGradients(of: resumed, &objective, update: trainer.step)
     }
     if phase == "keywords" {
       try run(try ToyCorpus.keywords(recipe))
@@ -83,26 +84,76 @@ import Testing
     #expect(what == "a loss of nan" && examples.hasPrefix("batch 8 ("))
     let file = try SafetensorsFile(contentsOf: url)
     #expect(file.metadata["step"] == "3")
-    for name in file.names where name != "memory" {
+    for name in file.names where !["memory", "checksum"].contains(name) {
       #expect(try file.tensor(name).values().allSatisfy { $0.isFinite }, "\(name)")
     }
+  }
+
+  /// The last update's batches gave the weights, and no later batch shows them.
+  @Test func aModelRuinedByTheLastUpdateIsNotReturned() throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    let recipe = Self.recipe(rate: 1e-3) { $0.steps = 4 }
+    // With 8 batches, the ninth is that of the check.
+    var objective = Poisoned(inner: try ToyCorpus.keywords(recipe), batch: 5, calls: 8)
+    var model = try ToyCorpus.model()
+    let error = Self.error(&objective, &model, checkpoint: url)
+    guard case .diverged("keywords", 4, "a loss of nan", let examples)? = error else {
+      Issue.record("unexpected error: \(String(describing: error))")
+      return
+    }
+    #expect(examples.hasPrefix("batch 6 ("))
+    #expect(try SafetensorsFile(contentsOf: url).metadata["step"] == "3")
+  }
+
+  /// Weights with which losses are numbers and a long document's states are not.
+  @Test(arguments: [0, 1, 3]) func whatOverflowsInValidationNamesTheUpdateBefore(step: Int) throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    let recipe = Self.recipe(rate: 1e-3) { $0.validationInterval = 1 }
+    var (objective, model) = (try ToyCorpus.keywords(recipe), try ToyCorpus.model())
+    var trainer = PhaseTrainer(key: RandomKey(seed: 1))
+    trainer.checkpointURL = url
+    var validations = 0
+    trainer.validate = { model in
+      validations += 1
+      guard validations > step else { return 0 }
+      var large = model
+      large.table = try Tensor(repeating: 3e38, shape: model.table.shape)
+      let generator = try IdentifierGenerator(model: large, settings: ToyCorpus.settings())
+      _ = try generator.identifiers(of: [[3, 4, 1]])
+      return 0
+    }
+    let error = #expect(throws: TrainingError.self) { try trainer.train(&model, &objective) }
+    guard case .diverged("keywords", step, let what, let examples)? = error else {
+      Issue.record("unexpected error: \(String(describing: error))")
+      return
+    }
+    #expect(what == "numbers that overflow in validation")
+    let first = 2 * max(step - 1, 0)
+    #expect(examples.hasPrefix("batches \(first) to \(first + 1) ("))
   }
 
   /// Asks for the gradients of a model whose table a bad batch has made NaN.
   private struct Poisoned: TrainingObjective {
     var inner: KeywordObjective
     let batch: Int
+    /// The calls that are sound whatever the batch.
+    var calls = 0
     var name: String { inner.name }
     var optimization: Recipe.Optimization { inner.optimization }
     var memory: [Int32] = []
 
-    init(inner: KeywordObjective, batch: Int) { (self.inner, self.batch) = (inner, batch) }
+    init(inner: KeywordObjective, batch: Int, calls: Int = 0) {
+      (self.inner, self.batch, self.calls) = (inner, batch, calls)
+    }
 
     mutating func gradients(
       of model: T5Model, batch: Int, key: RandomKey
     ) throws -> (losses: [LossPart], gradients: Gradients) {
       var model = model
-      if batch > self.batch {
+      calls -= 1
+      if batch > self.batch, calls < 0 {
         var values = try model.table.values()
         values[40] = .nan
         model.table = try Tensor(values, shape: model.table.shape)

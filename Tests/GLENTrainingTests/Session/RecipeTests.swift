@@ -104,7 +104,7 @@ struct RecipeTests {
     "{\"identifierLength\": 0}", "{\"identifierLength\": 65}", "{\"maximumQueryLength\": 1}",
     "{\"maximumDocumentLength\": 65537}", "{\"vocabularySize\": 15}",
     "{\"keywords\": {\"queryWeight\": -1}}",
-    "{\"keywords\": {\"queryWeight\": 0, \"documentWeight\": 0, \"chunkWeight\": 0}}",
+    "{\"keywords\": {\"queryWeight\": 0, \"documentWeight\": 0, \"chunkWeight\": 0, \"generatedWeight\": 0}}",
     "{\"keywords\": {\"chunkLength\": 1}}", "{\"keywords\": {\"chunkLength\": -9}}",
     "{\"keywords\": {\"tokenDropRate\": 1}}", "{\"keywords\": {\"tokenDropRate\": -0.1}}",
     "{\"refinement\": {\"negatives\": -1}}", "{\"refinement\": {\"negatives\": 4097}}",
@@ -119,6 +119,11 @@ struct RecipeTests {
     "{\"keywords\": {\"contrast\": {\"shortestSpan\": -1}}}",
     "{\"keywords\": {\"contrast\": {\"paddingShare\": 1.1}}}",
     "{\"keywords\": {\"contrast\": {\"paddingRate\": -0.1}}}",
+    "{\"refinement\": {\"pointwiseWeight\": -0.5}}", "{\"refinement\": {\"distanceWeight\": -1}}",
+    "{\"refinement\": {\"lowestTemperature\": 1e-40}}",
+    "{\"refinement\": {\"documentLength\": 4097}}",
+    "{\"keywords\": {\"chunkLength\": 4097}}", "{\"validationDocuments\": -1}",
+    "{\"keywords\": {\"optimization\": {\"steps\": 4611686018427387904}}}",
     "{\"keywords\": {\"shortestChunkLength\": 1}}", "{\"keywords\": {\"shortestChunkLength\": 65}}",
   ])
   func rejectsValuesOutOfRange(json: String) throws {
@@ -146,12 +151,12 @@ struct RecipeTests {
 
   @Test func assignmentsChangeOneValue() throws {
     var recipe = Recipe.small
-    try recipe.set("keywords.optimization.steps=4000")
-    try recipe.set("identifierLength=7")
-    try recipe.set("refinement.optimization.schedule=constant")
-    try recipe.set("refinement.anneals=false")
-    try recipe.set("refinement.optimization.bestBy=R@1")
-    try recipe.set("queries.dropout=null")
+    try recipe.set(["keywords.optimization.steps=4000"])
+    try recipe.set(["identifierLength=7"])
+    try recipe.set(["refinement.optimization.schedule=constant"])
+    try recipe.set(["refinement.anneals=false"])
+    try recipe.set(["refinement.optimization.bestBy=R@1"])
+    try recipe.set(["queries.dropout=null"])
     var expected = Recipe.small
     expected.keywords.optimization.steps = 4000
     expected.identifierLength = 7
@@ -162,6 +167,68 @@ struct RecipeTests {
     #expect(recipe == expected)
   }
 
+  /// Values that go together may come in any order, and none stays where one is wrong.
+  @Test func assignmentsAreCheckedTogether() throws {
+    var recipe = Recipe.small
+    try recipe.set(["keywords.shortestChunkLength=60", "keywords.chunkLength=70"])
+    #expect(recipe.keywords.chunkLengths == 60...70)
+    let before = recipe
+    let error = #expect(throws: TrainingError.self) {
+      try recipe.set(["keywords.chunkLength=80", "identifierLength=0"])
+    }
+    #expect(
+      error?.description.hasPrefix("keywords.chunkLength=80 identifierLength=0: identifierLength")
+        == true)
+    #expect(recipe == before)
+  }
+
+  @Test func generatedQueriesAloneAreEnough() throws {
+    let recipe = try Self.read(
+      """
+      {"keywords": {"queryWeight": 0, "documentWeight": 0, "chunkWeight": 0, "generatedWeight": 2}}
+      """, over: .small)
+    #expect(recipe.keywords.generatedWeight == 2)
+  }
+
+  @Test func whatMayChangeIsNotWhatMustStay() throws {
+    var other = Recipe.small
+    other.keywords.optimization.steps = 9
+    other.refinement.optimization.learningRate = 0.5
+    other.queries.patience = 3
+    other.refinement.documentChunkSize = 7
+    other.recomputesBlocks = true
+    #expect(other.unchangeable == Recipe.small.unchangeable)
+    for assignment in [
+      "keywords.optimization.batchSize=9", "keywords.optimization.accumulation=2",
+      "refinement.optimization.bestBy=R@1", "refinement.optimization.dropout=0.1",
+      "keywords.chunkWeight=1", "validationDocuments=5",
+    ] {
+      var other = Recipe.small
+      try other.set([assignment])
+      #expect(other.unchangeable != Recipe.small.unchangeable, "\(assignment)")
+    }
+    let differences = Recipe.differences(
+      from: try TrainingSession.json(Recipe.small), to: try TrainingSession.json(other))
+    #expect(
+      differences == [
+        "keywords.optimization.steps is 9 and was 2500", "queries.patience is 3 and was 0",
+        "recomputesBlocks is true and was false", "refinement.documentChunkSize is 7 and was 0",
+        "refinement.optimization.learningRate is 0.5 and was 0.0001",
+      ])
+  }
+
+  @Test func namesWhatAValueMayBe() throws {
+    #expect(
+      try Self.refusal("{\"queries\": {\"schedule\": \"cosine\"}}")
+        == "queries.schedule: expected one of linear, squareRoot, constant")
+    #expect(
+      try Self.refusal("{\"keywords\": {\"optimization\": {\"bestBy\": \"R@10\"}}}")
+        == "keywords.optimization.bestBy: expected one of MRR@10, R@1")
+    #expect(
+      try Self.refusal("{\"queries\": {\"dropuot\": 0}}").contains("dropout, largestGradientNorm"))
+    #expect(try Self.refusal("{\"preset\": 5}").contains("known: paper, small"))
+  }
+
   @Test(arguments: [
     ("steps", "is no assignment"), ("=3", "is no assignment"), ("step=3", "unknown key step;"),
     ("keywords.steps=3", "unknown key keywords.steps;"), ("keywords=3", "keywords"),
@@ -170,7 +237,7 @@ struct RecipeTests {
   ])
   func anAssignmentThatIsWrongNamesItself(text: String, reason: String) {
     var recipe = Recipe.small
-    let error = #expect(throws: TrainingError.self) { try recipe.set(text) }
+    let error = #expect(throws: TrainingError.self) { try recipe.set([text]) }
     #expect(error?.description.hasPrefix(text + ": ") == true)
     #expect(error?.description.contains(reason) == true, "\(error?.description ?? "")")
     #expect(recipe == .small)

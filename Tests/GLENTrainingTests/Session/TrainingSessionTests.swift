@@ -3,9 +3,27 @@ import GLENIndex
 import GLENModel
 import GLENTensor
 import GLENText
+import Logging
 import Testing
 
 @testable import GLENTraining
+
+/// Keeps what is logged.
+private final class Lines: @unchecked Sendable {
+  private(set) var all: [String] = []
+  var logger: Logger { Logger(label: "test") { _ in Handler(lines: self) } }
+
+  private struct Handler: LogHandler {
+    let lines: Lines
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+    subscript(metadataKey key: String) -> Logger.MetadataValue? {
+      get { metadata[key] }
+      set { metadata[key] = newValue }
+    }
+    func log(event: LogEvent) { lines.all.append("\(event.message)") }
+  }
+}
 
 /// Whole runs on the toy corpus, with a vocabulary from nothing.
 @Suite("Training sessions", .serialized) struct TrainingSessionTests {
@@ -235,9 +253,12 @@ import Testing
     let fewer = try TemporaryFolder(
       ToyCorpus.files.merging(["qrels/train.tsv": "a0\td0\t1\na1\td1\t1\n"]) { $1 })
     let smaller = try RetrievalDataset(contentsOf: fewer.url)
+    let measured = try TemporaryFolder(
+      ToyCorpus.files.merging(["qrels/dev.tsv": "c0\td0\t1\nc3\td4\t1\n"]) { $1 })
+    let otherDev = try RetrievalDataset(contentsOf: measured.url)
     for (edit, dataset) in [
-      ({ $0.seed = 9 }, dataset), ({ $0.recipe.keywords.optimization.steps = 9 }, dataset),
-      ({ $0.phases = [.refine] }, dataset), ({ _ in }, smaller),
+      ({ $0.seed = 9 }, dataset), ({ $0.recipe.keywords.optimization.batchSize = 9 }, dataset),
+      ({ $0.phases = [.refine] }, dataset), ({ _ in }, smaller), ({ _ in }, otherDev),
       ({ $0.start = .random(T5Configuration(preset: "tiny") ?? T5Configuration()) }, dataset),
     ] as [((inout TrainingSession) -> Void, RetrievalDataset)] {
       let other = Self.session {
@@ -252,6 +273,124 @@ import Testing
       #expect(path == checkpoint.path)
       #expect(try Data(contentsOf: checkpoint) == before)
     }
+  }
+
+  /// After a divergence, or to train for longer: a stopped run goes on with other numbers and says so.
+  @Test func aRunGoesOnWithOtherRates() throws {
+    let output = try TemporaryFolder()
+    var updates = 0
+    let stopped = Self.session {
+      $0.report = { _ in updates += 1 }
+      $0.shouldStop = { updates == 3 }
+    }
+    #expect(throws: CancellationError.self) { try stopped.run(dataset, to: output.url) }
+    let lines = Lines()
+    var steps: [String] = []
+    _ = try Self.session {
+      $0.resumes = true
+      $0.recipe.keywords.optimization.learningRate = 1e-4
+      $0.recipe.keywords.optimization.steps = 10
+      $0.recipe.refinement.optimization.largestLoss = 50
+      $0.logger = lines.logger
+      $0.report = { steps.append("\($0.phase) \($0.step)/\($0.steps)") }
+    }.run(dataset, to: output.url)
+    #expect(steps.first == "keywords 4/10" && steps.last == "refine 8/8")
+    let warnings = lines.all.filter { $0.hasPrefix("the run goes on with another recipe: ") }
+    #expect(
+      warnings.map { $0.dropFirst(37) } == [
+        "keywords.optimization.learningRate is 0.0001 and was 0.003",
+        "keywords.optimization.steps is 10 and was 8",
+        "refinement.optimization.largestLoss is 50 and was 1000",
+      ])
+    let recipe = try Recipe(
+      contentsOf: output.url.appendingPathComponent("recipe.json"), over: .small)
+    #expect(recipe.keywords.optimization.steps == 10)
+  }
+
+  /// A bit of the newest checkpoint flips: the run goes on from the one before, to the same bytes.
+  @Test func aDamagedCheckpointIsPassedOver() throws {
+    let (whole, parts) = (try TemporaryFolder(), try TemporaryFolder())
+    _ = try Self.session().run(dataset, to: whole.url)
+    for stop in [2, 5] {
+      var updates = stop == 2 ? 0 : 2
+      let stopped = Self.session {
+        $0.resumes = stop > 2
+        $0.report = { _ in updates += 1 }
+        $0.shouldStop = { updates == stop }
+      }
+      #expect(throws: CancellationError.self) { try stopped.run(dataset, to: parts.url) }
+    }
+    let url = parts.url.appendingPathComponent("checkpoint.safetensors")
+    var damaged = try Data(contentsOf: url)
+    damaged[damaged.count - 100] ^= 1
+    try damaged.write(to: url)
+    let lines = Lines()
+    var first: Int?
+    _ = try Self.session {
+      $0.resumes = true
+      $0.logger = lines.logger
+      $0.report = { first = first ?? $0.step }
+    }.run(dataset, to: parts.url)
+    #expect(first == 3)
+    #expect(lines.all.contains { $0.contains("going on from the one before") })
+    #expect(try Self.weights(parts.url) == Self.weights(whole.url))
+    #expect(try Self.names(in: parts.url) == Self.files)
+  }
+
+  /// Two runs into one folder: the second is refused, and the first goes on undisturbed.
+  @Test func aFolderInUseIsRefused() throws {
+    let (alone, output) = (try TemporaryFolder(), try TemporaryFolder())
+    _ = try Self.session().run(dataset, to: alone.url)
+    var errors: [TrainingError] = []
+    _ = try Self.session {
+      $0.report = { progress in
+        guard progress.step == 2 else { return }
+        do {
+          _ = try Self.session().run(dataset, to: output.url)
+        } catch let error as TrainingError {
+          errors.append(error)
+        } catch {}
+      }
+    }.run(dataset, to: output.url)
+    #expect(errors == [.folderInUse(path: output.url.path), .folderInUse(path: output.url.path)])
+    #expect(try Self.weights(output.url) == Self.weights(alone.url))
+    // A lock that a killed run left hinders nobody.
+    try output.write(Data(), to: "training.lock")
+    _ = try Self.session().run(dataset, to: output.url)
+    #expect(try Self.names(in: output.url) == Self.files)
+  }
+
+  /// Fewer documents are easier to tell apart; those that are asked for are among them.
+  @Test func validationMayRankASample() throws {
+    let output = try TemporaryFolder()
+    let folder = try Self.session { $0.phases = [.keywords] }.run(dataset, to: output.url)
+    let corpus = try TrainingCorpus(
+      dataset, tokenizer: folder.tokenizer, recipe: ToyCorpus.recipe)
+    func validator(_ limit: Int, key: UInt64 = 1) throws -> Validator {
+      try #require(
+        try Validator(
+          dataset, split: "dev", corpus: corpus, tokenizer: folder.tokenizer,
+          settings: folder.settings, documentLimit: limit, key: RandomKey(seed: key)))
+    }
+    let positives = stride(from: 0, to: ToyCorpus.documentCount, by: 3).map { $0 }
+    #expect(try validator(0).documents == Array(0..<ToyCorpus.documentCount))
+    #expect(try validator(99).documents == Array(0..<ToyCorpus.documentCount))
+    #expect(try validator(5).documents == positives)
+    let sample = try validator(17)
+    #expect(sample.documents.count == 17 && Set(positives).isSubset(of: sample.documents))
+    #expect(try validator(17).documents == sample.documents)
+    #expect(try validator(17, key: 2).documents != sample.documents)
+
+    // By hand: the sample alone is indexed.
+    let documents = sample.documents.map { dataset.documents[$0] }
+    let retriever = try Indexer(model: folder).index(documents)
+    let judgements = try RelevanceJudgements(dataset, split: "dev")
+    let queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
+    let run = try Run(SplitRanking(depth: 10).rankings(of: queries, by: retriever))
+    let report = Evaluation(of: run, against: judgements).report()
+    let (value, parts) = try sample.measure(folder.generator.model, by: .meanReciprocalRank)
+    #expect(try abs(value - (report[RankingMetric("MRR@10")] ?? -1)) < 1e-12)
+    #expect(parts.first { $0.name == "identifiers/colliding_documents" }?.value ?? 99 <= 17)
   }
 
   /// Old checkpoints make way for new ones, and what a killed process left is swept up.

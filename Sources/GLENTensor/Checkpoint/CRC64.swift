@@ -1,7 +1,7 @@
 /// The 64-bit cyclic redundancy check that XZ uses (ECMA-182, reflected), eight bytes at a time.
 ///
 /// It finds every change that is confined to 64 consecutive bits.
-enum CRC64 {
+package struct CRC64 {
   private static let tables: [UInt64] = {
     var tables = [UInt64](repeating: 0, count: 8 * 256)
     for byte in 0..<256 {
@@ -16,10 +16,18 @@ enum CRC64 {
     return tables
   }()
 
-  /// The check value of some bytes.
-  static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-    tables.withUnsafeBufferPointer { tables in
-      var value = UInt64.max
+  private var state = UInt64.max
+
+  /// The check of no bytes yet.
+  package init() {}
+
+  /// The check value of all bytes so far.
+  package var value: UInt64 { ~state }
+
+  /// Adds bytes.
+  package mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    var value = state
+    Self.tables.withUnsafeBufferPointer { tables in
       var offset = 0
       while offset + 8 <= bytes.count {
         let word = bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
@@ -34,18 +42,25 @@ enum CRC64 {
         value = tables[Int((value ^ UInt64(bytes[offset])) & 0xFF)] ^ value >> 8
         offset += 1
       }
-      return ~value
     }
+    state = value
+  }
+
+  /// The check value of some bytes.
+  package static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+    var check = CRC64()
+    check.add(bytes)
+    return check.value
   }
 
   /// A check value as 16 hexadecimal digits.
-  static func text(_ checksum: UInt64) -> String {
+  package static func text(_ checksum: UInt64) -> String {
     let digits = String(checksum, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
   /// Whether a string is what `text` makes.
-  static func isText(_ string: String) -> Bool {
+  package static func isText(_ string: String) -> Bool {
     string.utf8.count == 16
       && string.utf8.allSatisfy {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)

@@ -1,0 +1,66 @@
+import Foundation
+import GLENTensor
+
+/// A file from which a run goes on, read and found whole.
+///
+/// It has a checksum, which a changed byte anywhere in it does not pass. The one before it is kept under
+/// another name: if the newer is damaged, a run goes on from the older, and makes again what lies between.
+struct Checkpoint {
+  let url: URL
+  let file: SafetensorsFile
+
+  /// Reads a file and checks it.
+  ///
+  /// - Throws: `TensorError.checkpoint` if it is damaged, `.file` if it cannot be read.
+  init(contentsOf url: URL) throws(TensorError) {
+    self.url = url
+    file = try SafetensorsFile(contentsOf: url)
+    try file.verifyChecksum()
+  }
+
+  /// The phase that it belongs to.
+  var phase: String? { file.metadata["phase"] }
+  /// The recipe that its run had, as JSON.
+  var recipe: Data { Data((file.metadata["recipe"] ?? "").utf8) }
+
+  /// Where the one before `url` is.
+  static func predecessor(of url: URL) -> URL {
+    url.deletingPathExtension().appendingPathExtension("previous").appendingPathExtension(
+      url.pathExtension)
+  }
+
+  /// Whether there is one, or one before it.
+  static func exists(at url: URL) -> Bool {
+    [url, predecessor(of: url)].contains { FileManager.default.fileExists(atPath: $0.path) }
+  }
+
+  /// Writes one in the place of an earlier one, which becomes the one before.
+  ///
+  /// - Throws: `TensorError.file`, on a full disk for instance; the earlier one is then where it was.
+  static func write(
+    _ contents: [(name: String, content: SafetensorsFile.Content)], metadata: [String: String],
+    to url: URL
+  ) throws {
+    AtomicFile.keep(url, as: predecessor(of: url))
+    try SafetensorsFile.write(contents, metadata: metadata, isChecksummed: true, to: url)
+  }
+
+  /// Reads the newest that is whole.
+  ///
+  /// - Parameter warn: is told if that is the one before.
+  /// - Throws: what is wrong with the newest, if the one before is no better.
+  static func newest(at url: URL, warn: (String) -> Void) throws -> Checkpoint {
+    do {
+      return try Checkpoint(contentsOf: url)
+    } catch {
+      guard let earlier = try? Checkpoint(contentsOf: predecessor(of: url)) else { throw error }
+      warn("\(error); going on from the one before, \(earlier.url.lastPathComponent)")
+      return earlier
+    }
+  }
+
+  /// Removes both, the newest last: while it is there, a run has not ended.
+  static func remove(at url: URL) {
+    for url in [predecessor(of: url), url] { try? FileManager.default.removeItem(at: url) }
+  }
+}
