@@ -1,0 +1,188 @@
+import Foundation
+import GLENIndex
+import GLENModel
+import GLENTensor
+import GLENText
+import Logging
+
+extension TrainingSession {
+  /// What the phases work on.
+  struct Work {
+    let tokenizer: SentencePieceTokenizer
+    var model: T5Model
+    let settings: IdentifierSettings
+    let mask: Tensor
+    let corpus: TrainingCorpus
+    let validator: Validator?
+    /// What a checkpoint must agree on.
+    let fingerprint: String
+  }
+
+  /// The corpus in tokens, and the model before its first update.
+  func prepared(_ dataset: RetrievalDataset, in output: URL) throws -> Work {
+    let tokenizer = try tokenizer(for: dataset, in: output)
+    var model = try model(for: tokenizer)
+    model.recomputesBlocks = recipe.recomputesBlocks
+    let size = model.configuration.vocabularySize
+    let settings = IdentifierSettings(
+      identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,
+      maximumDocumentLength: recipe.maximumDocumentLength,
+      maskedTokens: IdentifierSettings.maskedTokens(
+        pieceCount: tokenizer.pieceCount, vocabularySize: size),
+      feedsTokens: recipe.feedsTokens)
+    logger.info("tokenising \(counted(dataset.documents.count, "document"))")
+    let cache = cacheFolder.map { TokenCache(folder: $0, vocabulary: tokenizer.modelData) }
+    let corpus = try TrainingCorpus(
+      dataset, tokenizer: tokenizer, recipe: recipe,
+      generatedQueries: generatedQueries(for: dataset), cache: cache)
+    let counting = RandomKey(seed: seed).split(4)
+    try begin(&model, with: corpus, tokenizer, key: counting)
+    let validator = try Validator(
+      dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings,
+      documentLimit: recipe.validationDocuments, key: counting.split(1))
+    logger.info(
+      """
+      \(counted(corpus.documents.count, "document")), \
+      \(counted(corpus.questions.count, "training question")), \
+      \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
+      """)
+    let mask = try settings.mask(vocabularySize: size, on: backend)
+    if phases.contains(.refine) {
+      // What phase 2 cannot use should be known before phase 1, and not after it.
+      _ = try RefinementObjective(
+        corpus, recipe: recipe, settings: settings, mask: mask, key: RandomKey(seed: seed))
+    }
+    return Work(
+      tokenizer: tokenizer, model: model, settings: settings, mask: mask, corpus: corpus,
+      validator: validator, fingerprint: try fingerprint(corpus, validator, model.configuration))
+  }
+
+  /// Gives the table of a model that does not come with one its first numbers.
+  private func begin(
+    _ model: inout T5Model, with corpus: TrainingCorpus, _ tokenizer: SentencePieceTokenizer,
+    key: RandomKey
+  ) throws {
+    switch start {
+    case .random where recipe.beginsCopying:
+      try model.begin(with: corpus.documents, key: key)
+    case .starter(let starter):
+      let transfer = try starter.table(
+        for: tokenizer, documents: corpus.documents,
+        vocabularySize: model.configuration.vocabularySize, key: key)
+      let share = Int((100 * transfer.sharedShare).rounded())
+      logger.info(
+        """
+        beginning from \(starter), which knows \(counted(transfer.sharedCount, "piece")) of the \
+        corpus, \(share) % of its text
+        """)
+      if transfer.sharedShare < Self.leastSharedShare {
+        logger.warning("so little is hardly a beginning; random weights may do better")
+      }
+      try model.replaceTable(transfer.rows)
+    case .random, .folder: break
+    }
+  }
+
+  /// What part of a corpus a starter should know: of English text ours knows nine tenths.
+  private static let leastSharedShare = 0.25
+
+  /// What a checkpoint must agree on.
+  private func fingerprint(
+    _ corpus: TrainingCorpus, _ validator: Validator?, _ configuration: T5Configuration
+  ) throws -> String {
+    let numbers = String(decoding: try Self.json(recipe.unchangeable), as: UTF8.self)
+    let shape = String(decoding: try Self.json(configuration), as: UTF8.self)
+    // FNV-1a over everything that is trained on.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func add(_ values: some Sequence<Int>) {
+      for value in values { hash = (hash ^ UInt64(bitPattern: Int64(value))) &* 0x100_0000_01b3 }
+    }
+    for document in corpus.documents { add(document.map(Int.init) + [-1]) }
+    for question in corpus.questions {
+      add(question.tokens.map(Int.init) + question.positives + [-1])
+    }
+    for query in corpus.generated { add(query.tokens.map(Int.init) + [query.document, -1]) }
+    for (query, positives) in validator?.judgedQueries ?? [] {
+      add(query.map(Int.init) + positives.sorted() + [-1])
+    }
+    return "\(numbers) seed \(seed) data \(hash) network \(shape)"
+  }
+
+  private func generatedQueries(
+    for dataset: RetrievalDataset
+  ) throws -> [GeneratedQueries.Pair] {
+    try generatedQueryURLs.flatMap { url in
+      let (pairs, skipped, unknown) = try GeneratedQueries.pairs(
+        contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit,
+        skipsUnknownDocuments: skipsUnknownDocuments)
+      for line in skipped.prefix(5) { logger.warning("\(line)") }
+      if unknown > 0 {
+        logger.warning(
+          "left out \(counted(unknown, "line")) of documents that the corpus does not have")
+      }
+      logger.info(
+        """
+        \(counted(pairs.count, "generated query", "generated queries")), \
+        \(counted(skipped.count, "malformed line")) in \(url.path)
+        """)
+      return pairs
+    }
+  }
+
+  /// The vocabulary: the one that is named, the start's, or a new one from the corpus.
+  private func tokenizer(
+    for dataset: RetrievalDataset, in output: URL
+  ) throws -> SentencePieceTokenizer {
+    if let tokenizerURL {
+      return try SentencePieceTokenizer(contentsOf: tokenizerURL, sentinelCount: 0)
+    }
+    if case .folder(let folder) = start {
+      return try SentencePieceTokenizer(
+        contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0)
+    }
+    let own = Self.vocabularyCheckpoint(in: output)
+    if resumes, FileManager.default.fileExists(atPath: own.path) {
+      return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
+    }
+    logger.info("training a vocabulary of \(recipe.vocabularySize) pieces")
+    let texts =
+      dataset.documents.map { TextCleaning.clean($0.fullText) }
+      + Set(try dataset.judgements(split: "train").map(\.query)).sorted().map {
+        TextCleaning.clean(dataset.queries[$0].text)
+      }
+    try SentencePieceTokenizer.train(
+      sentences: texts, vocabularySize: recipe.vocabularySize, to: own, lowercased: true)
+    return try SentencePieceTokenizer(contentsOf: own, sentinelCount: 0)
+  }
+
+  private func model(for tokenizer: SentencePieceTokenizer) throws -> T5Model {
+    switch start {
+    case .random(var configuration):
+      configuration.vocabularySize = Self.rowCount(for: tokenizer)
+      return try T5Model(
+        random: configuration, key: RandomKey(seed: seed).split(0), on: backend)
+    case .starter(let starter):
+      // Its table is for the corpus to fill.
+      var model = starter.model
+      let width = model.configuration.width
+      try model.replaceTable([Float](repeating: 0, count: Self.rowCount(for: tokenizer) * width))
+      try model.visitParameters { _, tensor in tensor = try tensor.moved(to: backend) }
+      return model
+    case .folder(let folder):
+      let model = try T5Model(folder: folder, on: backend) { logger.warning("\($0)") }
+      try model.requireFloat32(path: folder.path, to: "train")
+      guard tokenizer.pieceCount <= model.configuration.vocabularySize else {
+        throw ModelError.configuration(
+          path: folder.path,
+          reason: "the vocabulary has \(tokenizer.pieceCount) pieces, the table only "
+            + "\(model.configuration.vocabularySize) rows")
+      }
+      return model
+    }
+  }
+
+  /// T5's own vocabulary keeps its table of 32128 rows; another is rounded up to 16.
+  private static func rowCount(for tokenizer: SentencePieceTokenizer) -> Int {
+    tokenizer.pieceCount == 32000 ? 32128 : (tokenizer.pieceCount + 15) / 16 * 16
+  }
+}
