@@ -77,7 +77,7 @@ public enum AtomicFile {
   /// to another; where the file system knows no second names, nothing happens.
   package static func keep(_ url: URL, as other: URL) {
     let temporary = other.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    guard link(url.path, temporary) == 0 else { return }
+    guard link(url.resolvingSymlinksInPath().path, temporary) == 0 else { return }
     // Two names of one file are left as they are.
     if rename(temporary, other.path) != 0 || access(temporary, F_OK) == 0 { unlink(temporary) }
   }

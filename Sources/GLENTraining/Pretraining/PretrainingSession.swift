@@ -78,12 +78,12 @@ public struct PretrainingSession {
     trainer.shouldStop = shouldStop
     if resumes {
       let checkpoint = try Checkpoint.newest(at: checkpointURL) { logger.warning("\($0)") }
-      for change in Recipe.differences(from: checkpoint.recipe, to: trainer.recipe) {
-        logger.warning("the run goes on with another recipe: \(change)")
-      }
       guard try trainer.resume(&model, &objective, from: checkpoint) else {
         throw TrainingError.checkpoint(
           path: checkpointURL.path, reason: "is not one of pre-training")
+      }
+      for change in Recipe.differences(from: checkpoint.recipe, to: trainer.recipe) {
+        logger.warning("the run goes on with another recipe: \(change)")
       }
       logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }

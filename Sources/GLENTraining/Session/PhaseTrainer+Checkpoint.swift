@@ -61,7 +61,7 @@ extension PhaseTrainer {
       let changes = Recipe.differences(from: checkpoint.recipe, to: recipe)
       throw TrainingError.checkpoint(
         path: url.path,
-        reason: "belongs to another recipe, corpus or start; resume with the same ones"
+        reason: "belongs to another recipe, seed, corpus or start; resume with the same ones"
           + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
     }
     guard let step = file.metadata["step"].flatMap({ Int($0) }),

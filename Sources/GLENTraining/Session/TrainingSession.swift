@@ -102,7 +102,6 @@ public struct TrainingSession {
     AtomicFile.removeLeftovers(in: output)
     var checkpoint =
       resumes ? try Checkpoint.newest(at: checkpointURL) { logger.warning("\($0)") } : nil
-    if let checkpoint { try warn(ofChangesSince: checkpoint) }
     var work = try prepared(dataset, in: output)
     for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
@@ -175,6 +174,9 @@ public struct TrainingSession {
     _ objective: inout some TrainingObjective, resuming checkpoint: inout Checkpoint?
   ) throws {
     if let from = checkpoint, try trainer.resume(&model, &objective, from: from) {
+      for change in Recipe.differences(from: from.recipe, to: trainer.recipe) {
+        logger.warning("the run goes on with another recipe: \(change)")
+      }
       logger.info(
         "\(objective.name): going on from step \(trainer.step) of \(objective.optimization.steps)")
     }
@@ -185,13 +187,6 @@ public struct TrainingSession {
 
   static func vocabularyCheckpoint(in output: URL) -> URL {
     output.appendingPathComponent("checkpoint.spiece.model")
-  }
-
-  /// Says which numbers are others than when the checkpoint was written.
-  private func warn(ofChangesSince checkpoint: Checkpoint) throws {
-    for change in Recipe.differences(from: checkpoint.recipe, to: try Self.json(recipe)) {
-      logger.warning("the run goes on with another recipe: \(change)")
-    }
   }
 
   /// JSON that is the same for the same value.

@@ -229,7 +229,7 @@ import Testing
     let parts = try Parts(in: folder)
     #expect(try Self.refusal(parts.url) == nil)
     let error = try Self.refusal(parts.url, fingerprint: "another recipe") as? TrainingError
-    #expect(error?.description.contains("another recipe, corpus or start") == true)
+    #expect(error?.description.contains("another recipe, seed, corpus or start") == true)
   }
 
   @Test func oneOfAnotherPhaseChangesNothing() throws {
