@@ -16,7 +16,7 @@ struct Glen: ParsableCommand {
     discussion: """
       Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
       internal error, 74 output that cannot be written (a full disk, say), 130 stopped by Ctrl-C, 143 by
-      SIGTERM.
+      SIGTERM, 129 by SIGHUP.
       """,
     version: "0.1.0",
     subcommands: [

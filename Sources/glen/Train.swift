@@ -59,24 +59,31 @@ struct Train: ParsableCommand {
   }
 }
 
-/// Ctrl-C, or a scheduler's SIGTERM, once asks for a stop at the next step; twice ends the process.
+/// Ctrl-C, a scheduler's SIGTERM, or a terminal that goes away asks for a stop at the next step.
+///
+/// A second time it ends the process. Whoever reads what a run prints cannot end it by reading no more.
 enum Interruption {
   private nonisolated(unsafe) static var flag: sig_atomic_t = 0
 
   static var isRequested: Bool { flag != 0 }
-  /// What a shell would say of a process that the signal ended: 130 for Ctrl-C, 143 for SIGTERM.
+  /// What a shell would say of a process that the signal ended: 130 for Ctrl-C, 143 for SIGTERM, 129 for
+  /// SIGHUP.
   static var exitCode: Int32 { 128 + (flag == 0 ? SIGINT : Int32(flag)) }
 
   static func listen() {
     var signals = sigset_t()
     sigemptyset(&signals)
-    for number in [SIGINT, SIGTERM] {
-      signal(number) { number in
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      let earlier = signal(number) { number in
         Interruption.flag = sig_atomic_t(number)
         signal(number, SIG_DFL)
       }
+      // nohup's.
+      let isIgnored = unsafeBitCast(earlier, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+      if number == SIGHUP, isIgnored { signal(number, SIG_IGN) }
       sigaddset(&signals, number)
     }
+    signal(SIGPIPE, SIG_IGN)
     // A parent may have started us with the signals blocked, as threads of Dispatch have them.
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }

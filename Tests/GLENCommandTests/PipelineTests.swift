@@ -475,7 +475,9 @@ struct PipelineTests {
   // MARK: Interruption
 
   /// Ctrl-C, and what a scheduler sends before it kills.
-  @Test(arguments: [SIGINT, SIGTERM]) func anInterruptedTrainingIsResumed(signal: Int32) throws {
+  @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func anInterruptedTrainingIsResumed(signal: Int32)
+    throws
+  {
     let folder = try TemporaryFolder(ToyProject.files)
     try folder.write(Data(ToyProject.recipe(steps: 300).utf8), to: "recipe.json")
     func arguments(_ name: String) -> [String] {

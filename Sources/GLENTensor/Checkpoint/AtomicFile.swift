@@ -16,10 +16,13 @@
 public enum AtomicFile {
   /// Writes the parts that `body` hands over, in order.
   ///
+  /// - Parameter other: where the earlier file stays once the new one is whole, in place of what is there;
+  ///   it goes if nil, or where the file system knows no second names.
   /// - Throws: `TensorError.file` with the path and the system's reason (a full disk, say); the
   ///   earlier file is then as it was and the temporary one is gone.
   public static func write(
-    to url: URL, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
+    to url: URL, keepingEarlierAs other: URL? = nil,
+    _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
     let url = url.resolvingSymlinksInPath()
     var status = stat()
@@ -36,6 +39,7 @@ public enum AtomicFile {
       guard fsync(descriptor) == 0 else { throw failure(url.path, "could not be flushed") }
       isOpen = false
       guard close(descriptor) == 0 else { throw failure(url.path, "could not be closed") }
+      if let other { keep(url, as: other) }
       guard rename(temporary, url.path) == 0 else { throw failure(url.path, "cannot be replaced") }
     } catch {
       if isOpen { close(descriptor) }
@@ -73,11 +77,10 @@ public enum AtomicFile {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
   }
 
-  /// Gives a file a second name, in place of what has that name, so that it stays when the first name goes
-  /// to another; where the file system knows no second names, nothing happens.
-  package static func keep(_ url: URL, as other: URL) {
+  /// Gives a file a second name, in place of what has that name.
+  private static func keep(_ url: URL, as other: URL) {
     let temporary = other.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    guard link(url.resolvingSymlinksInPath().path, temporary) == 0 else { return }
+    guard link(url.path, temporary) == 0 else { return }
     // Two names of one file are left as they are.
     if rename(temporary, other.path) != 0 || access(temporary, F_OK) == 0 { unlink(temporary) }
   }

@@ -184,7 +184,9 @@ public struct SafetensorsFile: CheckpointFile {
   /// - Throws: `TensorError.checkpoint` if it has none (`write` was not asked for one) or a byte has changed.
   /// - Complexity: Linear in the file.
   public func verifyChecksum() throws(TensorError) {
-    let entry = try entry(Self.checksumName)
+    guard let entry = entries[Self.checksumName] else {
+      throw .checkpoint(path: path, reason: "has no checksum: it is another version's")
+    }
     let bytes = UnsafeRawBufferPointer(file.bytes)
     guard entry.elementType == .int64, entry.shape == [1], entry.range.upperBound == bytes.count
     else {
@@ -404,13 +406,15 @@ extension SafetensorsFile {
 
   /// Writes float tensors and whole numbers to a file, atomically, in the given order.
   ///
-  /// - Parameter isChecksummed: whether a last tensor, `checksum`, has what `verifyChecksum` checks.
+  /// - Parameters:
+  ///   - isChecksummed: whether a last tensor, `checksum`, has what `verifyChecksum` checks.
+  ///   - other: where an earlier file stays, as in `AtomicFile.write`.
   /// - Throws: `TensorError.invalidArgument` for a name that is used twice or reserved,
   ///   `.shapeMismatch` for whole numbers that are not as many as their shape says, `.file` if it
   ///   cannot be written; an earlier file is then untouched.
   public static func write(
     _ contents: [(name: String, content: Content)], metadata: [String: String] = [:],
-    isChecksummed: Bool = false, to url: URL
+    isChecksummed: Bool = false, to url: URL, keepingEarlierAs other: URL? = nil
   ) throws {
     var fields: [String] = []
     if !metadata.isEmpty {
@@ -444,7 +448,7 @@ extension SafetensorsFile {
     var header = Array(("{" + fields.joined(separator: ",") + "}").utf8)
     // Padded so that the data begins at a multiple of 64, the bytes of a cache line.
     header += [UInt8](repeating: 0x20, count: 63 - (header.count + 7) % 64)
-    try AtomicFile.write(to: url) { append in
+    try AtomicFile.write(to: url, keepingEarlierAs: other) { append in
       var check = CRC64()
       func put(_ bytes: UnsafeRawBufferPointer) throws {
         if isChecksummed { check.add(bytes) }

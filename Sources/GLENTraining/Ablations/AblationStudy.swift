@@ -82,7 +82,7 @@ public struct AblationStudy {
 
     /// Whether the model is there as a whole (its recipe is saved last) and was not left on its way.
     var isTrained: Bool {
-      exists(url.appendingPathComponent("recipe.json")) && !exists(checkpointURL)
+      exists(url.appendingPathComponent("recipe.json")) && !Checkpoint.exists(at: checkpointURL)
     }
   }
 
@@ -207,7 +207,7 @@ public struct AblationStudy {
       (session.start, session.tokenizerURL) = (.folder(first.url), nil)
       session.phases = [.refine]
     }
-    session.resumes = run.exists(run.checkpointURL)
+    session.resumes = Checkpoint.exists(at: run.checkpointURL)
     prepare(&session, run.name, run.url)
     return try session.run(dataset, to: run.url)
   }

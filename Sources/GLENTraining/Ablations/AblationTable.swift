@@ -69,7 +69,7 @@ public struct AblationTable: Sendable, Codable, Equatable {
     guard !equals.isEmpty else { return seedNote }
     return seedNote + "\nThe same to the last digit as full: "
       + equals.map(\.ablation.rawValue).joined(separator: ", ")
-      + ". The recipe does without that part anyway, or phase 2 kept the model that it began with."
+      + ". What the switch changes has changed no answer, or nothing at all in this recipe."
   }
 
   private var full: Row? { rows.first { $0.ablation == .full } }

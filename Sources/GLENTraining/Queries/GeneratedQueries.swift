@@ -59,21 +59,23 @@ public enum GeneratedQueries {
       if let id = row.id {
         position = dataset.documentPosition(of: id)
       } else {
-        position = number <= dataset.documents.count ? number - 1 : nil
+        // A line too many is refused with the number of them all.
+        guard number <= dataset.documents.count else { return }
+        position = number - 1
       }
       guard let position else {
-        // A line too many is no unknown document: the file is of another corpus.
-        if skipsUnknownDocuments, row.id != nil { return unknownLines += 1 }
+        if skipsUnknownDocuments { return unknownLines += 1 }
         throw .unknownIdentifier(
-          path: url.path, line: number, kind: "document", identifier: row.id ?? "number \(number)")
+          path: url.path, line: number, kind: "document", identifier: row.id ?? "")
       }
       pairs += row.queries.filter { !$0.isEmpty }.map { Pair(text: $0, document: position) }
     }
     if form == .lines, file.lineCount != dataset.documents.count {
-      throw .malformedLine(
-        path: url.path, line: file.lineCount,
-        expected: "a line for each of \(dataset.documents.count) documents",
-        got: "the end of the file")
+      throw .trainingData(
+        reason:
+          "the generated queries in \(url.path) have \(file.lineCount) lines; expected one for each of "
+          + "\(dataset.documents.count) documents, blank where there is no query; take the file of this corpus"
+      )
     }
     return (pairs, file.skippedLines, unknownLines)
   }

@@ -1,6 +1,12 @@
 import Foundation
 import GLENTensor
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// A file from which a run goes on, read and found whole.
 ///
 /// It has a checksum, which a changed byte anywhere in it does not pass. The one before it is kept under
@@ -20,6 +26,8 @@ struct Checkpoint {
 
   /// The phase that it belongs to.
   var phase: String? { file.metadata["phase"] }
+  /// Whether its phase is over.
+  var hasEnded: Bool { file.metadata["ended"] == "yes" }
   /// The recipe that its run had, as JSON.
   var recipe: Data { Data((file.metadata["recipe"] ?? "").utf8) }
 
@@ -34,28 +42,40 @@ struct Checkpoint {
     [url, predecessor(of: url)].contains { FileManager.default.fileExists(atPath: $0.path) }
   }
 
-  /// Writes one in the place of an earlier one, which becomes the one before.
+  /// Writes one in the place of an earlier one, which becomes the one before when this one is whole.
   ///
-  /// - Throws: `TensorError.file`, on a full disk for instance; the earlier one is then where it was.
+  /// - Throws: `TensorError.file`, on a full disk for instance; both are then as they were.
   static func write(
     _ contents: [(name: String, content: SafetensorsFile.Content)], metadata: [String: String],
     to url: URL
   ) throws {
-    AtomicFile.keep(url, as: predecessor(of: url))
-    try SafetensorsFile.write(contents, metadata: metadata, isChecksummed: true, to: url)
+    try SafetensorsFile.write(
+      contents, metadata: metadata, isChecksummed: true, to: url,
+      keepingEarlierAs: predecessor(of: url))
   }
 
   /// Reads the newest that is whole.
   ///
-  /// - Parameter warn: is told if that is the one before.
+  /// If that is the one before, it takes the place of the newest, so that a damaged one is never kept as
+  /// the one before the next.
+  ///
+  /// - Parameter warn: is told so.
   /// - Throws: what is wrong with the newest, if the one before is no better.
   static func newest(at url: URL, warn: (String) -> Void) throws -> Checkpoint {
     do {
       return try Checkpoint(contentsOf: url)
     } catch {
-      guard let earlier = try? Checkpoint(contentsOf: predecessor(of: url)) else { throw error }
-      warn("\(error); going on from the one before, \(earlier.url.lastPathComponent)")
-      return earlier
+      let earlier = predecessor(of: url)
+      guard let found = try? Checkpoint(contentsOf: earlier) else {
+        guard FileManager.default.fileExists(atPath: earlier.path) else { throw error }
+        throw TrainingError.checkpoint(
+          path: url.path, reason: "is of no use, nor is \(earlier.lastPathComponent) (\(error))")
+      }
+      warn("\(error); going on from the one before, \(earlier.lastPathComponent)")
+      guard rename(earlier.path, url.path) == 0 else {
+        throw TrainingError.unwritableFile(path: url.path, reason: String(cString: strerror(errno)))
+      }
+      return found
     }
   }
 

@@ -45,6 +45,7 @@ extension PhaseTrainer {
         "recipe": String(decoding: recipe, as: UTF8.self), "ended": hasEnded ? "yes" : "",
         "best": best.map { String($0.value.bitPattern) } ?? "",
         "bestStep": best.map { String($0.step) } ?? "",
+        "validationsSinceBest": String(validationsSinceBest),
       ], to: checkpointURL)
   }
 
@@ -68,12 +69,12 @@ extension PhaseTrainer {
       let updates = file.metadata["updates"].flatMap({ Int($0) }),
       step >= 0, updates >= 0
     else { throw TrainingError.checkpoint(path: url.path, reason: "does not say its step") }
-    guard step <= objective.optimization.steps else {
+    guard checkpoint.hasEnded || step < objective.optimization.steps else {
       throw TrainingError.checkpoint(
         path: url.path,
         reason:
-          "has \(step) updates of the \(objective.name) phase; expected at most the recipe's steps, "
-          + "\(objective.optimization.steps)")
+          "has \(step) updates of the \(objective.name) phase; expected fewer than the recipe's "
+          + "steps, \(objective.optimization.steps)")
     }
     func load(_ prefix: String) throws -> T5Model {
       var copy = model
@@ -124,7 +125,8 @@ extension PhaseTrainer {
     // Nothing can fail from here on.
     self.best = best
     self.beginning = beginning
-    hasEnded = file.metadata["ended"] == "yes"
+    hasEnded = checkpoint.hasEnded
+    validationsSinceBest = best == nil ? 0 : Int(file.metadata["validationsSinceBest"] ?? "") ?? 0
     objective.memory = memory
     model = loaded
     optimizer.moments = moments

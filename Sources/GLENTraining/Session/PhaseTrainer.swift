@@ -46,6 +46,8 @@ public struct PhaseTrainer {
   let key: RandomKey
   /// The best validation so far, the updates before it, and the model that it measured.
   var best: (value: Double, step: Int, model: T5Model)?
+  /// How many validations have come after the best one.
+  var validationsSinceBest = 0
   /// Whether the phase is over, whatever the recipe now says of its length.
   var hasEnded = false
 
@@ -106,20 +108,22 @@ public struct PhaseTrainer {
       {
         let value = try sound(objective) { try validate(model) }
         (progress.validation, progress.measure) = (value, o.bestBy)
-        if value > best?.value ?? -.infinity { best = (value, step, model) }
+        if value > best?.value ?? -.infinity {
+          best = (value, step, model)
+          validationsSinceBest = 0
+        } else {
+          validationsSinceBest += 1
+        }
         progress.bestStep = best?.step
+        if o.patience > 0, validationsSinceBest >= o.patience {
+          progress.ending = .noImprovement(validations: validationsSinceBest)
+        }
       }
-      if step == o.steps {
-        progress.ending = .allUpdates
-      } else if isExhausted(o) {
-        progress.ending = .noImprovement(validations: o.patience)
-      }
+      if step == o.steps { progress.ending = .allUpdates }
       recent = recent.suffix(49) + [Moment(clock.now, objective)]
       Moment.addRates(over: recent, to: &progress)
-      if progress.ending != nil {
-        hasEnded = true
-        progress.mixture = try mixBeginning(with: model, objective)
-      }
+      hasEnded = progress.ending != nil
+      if hasEnded { progress.mixture = try mixBeginning(with: model, objective) }
       report(progress)
     }
     if let best {
@@ -129,6 +133,7 @@ public struct PhaseTrainer {
       var copy = objective
       _ = try soundGradients(of: model, &copy, update: step - 1)
     }
+    hasEnded = true
   }
 
   /// Puts a mixture in the place of the best model, if one does better.
@@ -140,17 +145,8 @@ public struct PhaseTrainer {
     guard let mixture = try sound(objective, { try mix(beginning, last, best.value) }) else {
       return nil
     }
-    // When the phase has ended follows from the step of the best validation, which stays.
     self.best = (mixture.value, best.step, mixture.model)
     return TrainingProgress.Mixture(share: mixture.share, validation: mixture.value)
-  }
-
-  /// Whether as many validations as the patience allows have come after the best one.
-  ///
-  /// They follow from the step and the best one's, which a checkpoint has.
-  private func isExhausted(_ o: Recipe.Optimization) -> Bool {
-    guard o.patience > 0, o.validationInterval > 0, let best else { return false }
-    return step / o.validationInterval - best.step / o.validationInterval >= o.patience
   }
 
   /// What rates are computed from.

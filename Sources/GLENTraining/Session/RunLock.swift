@@ -25,12 +25,12 @@ struct RunLock {
       guard descriptor >= 0 else {
         throw .unwritableFile(path: path, reason: String(cString: strerror(errno)))
       }
-      guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-        let code = errno
+      // A file system that knows no locks lets everybody in.
+      let code = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
+      if code == EINTR || code == EWOULDBLOCK {
         close(descriptor)
-        if code == EINTR { continue }
         if code == EWOULDBLOCK { throw .folderInUse(path: folder.path) }
-        throw .unwritableFile(path: path, reason: String(cString: strerror(code)))
+        continue
       }
       // Whoever had it may have removed the file since it was opened here.
       var (held, named) = (stat(), stat())

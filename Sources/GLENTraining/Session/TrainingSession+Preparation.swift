@@ -46,6 +46,10 @@ extension TrainingSession {
       \(counted(corpus.questions.count, "training question")), \
       \(tokenizer.pieceCount) pieces, \(model.parameterCount) parameters
       """)
+    let optimizations = [recipe.keywords.optimization, recipe.refinement.optimization]
+    if validator == nil, optimizations.contains(where: { $0.patience > 0 }) {
+      logger.warning("there is no dev split to validate on: the recipe's patience has no effect")
+    }
     let mask = try settings.mask(vocabularySize: size, on: backend)
     if phases.contains(.refine) {
       // What phase 2 cannot use should be known before phase 1, and not after it.
@@ -116,6 +120,7 @@ extension TrainingSession {
         contentsOf: url, of: dataset, malformedLineLimit: malformedLineLimit,
         skipsUnknownDocuments: skipsUnknownDocuments)
       for line in skipped.prefix(5) { logger.warning("\(line)") }
+      if pairs.isEmpty { logger.warning("there is no query in \(url.path)") }
       if unknown > 0 {
         logger.warning(
           "left out \(counted(unknown, "line")) of documents that the corpus does not have")

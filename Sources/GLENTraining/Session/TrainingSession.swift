@@ -102,6 +102,7 @@ public struct TrainingSession {
     AtomicFile.removeLeftovers(in: output)
     var checkpoint =
       resumes ? try Checkpoint.newest(at: checkpointURL) { logger.warning("\($0)") } : nil
+    if let checkpoint { try requireNumbersOfEndedPhases(checkpoint) }
     var work = try prepared(dataset, in: output)
     for phase in phases {
       // A checkpoint of a later phase: this one's work is in it.
@@ -149,7 +150,9 @@ public struct TrainingSession {
       try run(&trainer, &work.model, &objective, resuming: &checkpoint)
     case .keywords:
       var objective = try KeywordObjective(work.corpus, recipe: recipe, key: key.split(1))
-      if recipe.keywords.mixesBeginning, let validator = work.validator {
+      if recipe.keywords.mixesBeginning, recipe.keywords.optimization.validationInterval > 0,
+        let validator = work.validator
+      {
         trainer.beginning = work.model
         trainer.mix = { beginning, last, kept in
           try Self.mixture(of: beginning, and: last, betterThan: kept) {
@@ -189,6 +192,22 @@ public struct TrainingSession {
     output.appendingPathComponent("checkpoint.spiece.model")
   }
 
+  /// A phase that is over has had the numbers that it had: to change them would change nothing but the
+  /// recipe that is saved.
+  private func requireNumbersOfEndedPhases(_ checkpoint: Checkpoint) throws {
+    let index = phases.firstIndex { $0.rawValue == checkpoint.phase } ?? 0
+    let ended = phases.prefix(checkpoint.hasEnded ? index + 1 : index)
+    let changes = Recipe.differences(from: checkpoint.recipe, to: try Self.json(recipe))
+    for phase in ended {
+      let key = [Phase.keywords: "keywords.", .refine: "refinement.", .queries: "queries."][phase]
+      guard let key, let change = changes.first(where: { $0.hasPrefix(key) }) else { continue }
+      throw TrainingError.checkpoint(
+        path: checkpoint.url.path,
+        reason:
+          "its \(phase.rawValue) phase is over; expected the numbers that it had, but \(change)")
+    }
+  }
+
   /// JSON that is the same for the same value.
   static func json(_ value: some Encodable) throws -> Data {
     let encoder = JSONEncoder()
@@ -216,8 +235,8 @@ public struct TrainingSession {
       path: url.path,
       reason: resumes
         ? "there is no checkpoint to resume; train without --resume"
-        : "an unfinished run is here; go on with --resume, choose another folder, or delete this file "
-          + "to begin anew")
+        : "an unfinished run is here; go on with --resume, choose another folder, or delete its "
+          + "files checkpoint.* to begin anew")
   }
 
   /// Saves a model folder with the recipe that made it.

@@ -79,7 +79,8 @@ import Testing
     let lines = (0..<ToyCorpus.documentCount).map { $0 > 26 ? "" : "query \($0)" }
     let text = lines.joined(separator: "\n") + "\n"
     #expect(try Self.read(text).map(\.document) == Array(0...26))
-    #expect(throws: TrainingError.self) { try Self.read(text + "\n") }
+    let error = #expect(throws: TrainingError.self) { try Self.read(text + "\n") }
+    #expect(error?.description.contains("have 31 lines; expected one for each of 30") == true)
     #expect(throws: TrainingError.self) { try Self.read(String(text.dropLast())) }
   }
 

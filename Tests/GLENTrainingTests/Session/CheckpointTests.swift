@@ -317,12 +317,16 @@ import Testing
     try damaged.write(to: url)
     #expect(try newest() == "3" && warnings.count == 1)
     #expect(warnings.first?.contains("does not have its checksum") == true)
-    try FileManager.default.removeItem(at: url)
-    #expect(try newest() == "3" && Checkpoint.exists(at: url))
-    // Neither is any good: the error is of the newest.
+    // It is the newest now: a damaged one never becomes the one before the next.
+    #expect(try Checkpoint(contentsOf: url).file.metadata["step"] == "3")
+    #expect(!FileManager.default.fileExists(atPath: Checkpoint.predecessor(of: url).path))
+    try FileManager.default.moveItem(at: url, to: Checkpoint.predecessor(of: url))
+    #expect(Checkpoint.exists(at: url))
+    #expect(try newest() == "3" && warnings.count == 2)
+    // Neither is any good.
     for url in [url, Checkpoint.predecessor(of: url)] { try damaged.write(to: url) }
-    let error = #expect(throws: TensorError.self) { try newest() }
-    #expect(error?.description.contains(url.path) == true)
+    let error = #expect(throws: TrainingError.self) { try newest() }
+    #expect(error?.description.contains("nor is checkpoint.previous.safetensors") == true)
     Checkpoint.remove(at: url)
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).isEmpty)
   }
@@ -362,9 +366,57 @@ import Testing
     #expect(second.rates.allSatisfy { $0 == 1e-4 })
     let isSame = second.bits == first.bits
     #expect(isSame == (stop == 8))
+    // It has ended now, whatever a recipe says.
     recipe.keywords.optimization.steps = 3
-    let error = #expect(throws: TrainingError.self) { try train(resumes: true) }
-    #expect(error?.description.contains("updates of the keywords phase; expected at most") == true)
+    #expect(try train(resumes: true).steps.isEmpty)
+  }
+
+  /// A phase cannot end where no update leads.
+  @Test(arguments: [3, 4]) func aPhaseMustHaveUpdatesLeft(steps: Int) throws {
+    let folder = try TemporaryFolder()
+    let parts = try Parts(in: folder)
+    var recipe = Self.recipe(validates: true)
+    recipe.refinement.optimization.steps = steps
+    var trainer = Self.trainer(at: parts.url, validates: true)
+    var objective = try ToyCorpus.refinement(recipe)
+    var model = try ToyCorpus.model()
+    let error = #expect(throws: TrainingError.self) {
+      try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: parts.url))
+    }
+    #expect(
+      error?.description.contains("has 4 updates of the refine phase; expected fewer") == true)
+  }
+
+  /// Patience counts the validations that were made, at whatever interval.
+  @Test(arguments: [(1, 6), (3, 6), (4, 8)]) func patienceCountsWhatWasMade(
+    interval: Int, last: Int
+  ) throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    var recipe = Self.recipe(validates: true)
+    recipe.keywords.optimization.steps = 20
+    recipe.keywords.optimization.patience = 3
+    var ending: TrainingProgress?
+    for isResumed in [false, true] {
+      // Validations after 2 and 4 updates, none better than the first; one more ends the phase.
+      if isResumed { recipe.keywords.optimization.validationInterval = interval }
+      var trainer = Self.trainer(at: url, validates: false)
+      trainer.validate = { _ in 0.5 }
+      var objective = try ToyCorpus.keywords(recipe)
+      var model = try ToyCorpus.model()
+      if isResumed {
+        #expect(try trainer.resume(&model, &objective, from: Checkpoint(contentsOf: url)))
+      }
+      var step = trainer.step
+      trainer.report = {
+        step = $0.step
+        if $0.ending != nil { ending = $0 }
+      }
+      trainer.shouldStop = { !isResumed && step == 5 }
+      try? trainer.train(&model, &objective)
+    }
+    #expect(ending?.step == last && ending?.ending == .noImprovement(validations: 3))
+    #expect(ending?.earlyEnding?.contains("was best after 0 updates and not better in 3") == true)
   }
 
   /// Who validates no more keeps the last model, not one that was the best.
@@ -400,8 +452,7 @@ import Testing
         try #require(setrlimit(resource, &limit) == 0)
         #expect(try Data(contentsOf: url) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.url.path)
-        #expect(names.sorted() == ["checkpoint.previous.safetensors", "checkpoint.safetensors"])
-        #expect(try Data(contentsOf: Checkpoint.predecessor(of: url)) == before)
+        #expect(names == ["checkpoint.safetensors"])
       }
     }
   #endif

@@ -307,6 +307,35 @@ private final class Lines: @unchecked Sendable {
     #expect(recipe.keywords.optimization.steps == 10)
   }
 
+  /// The numbers of a phase that is over are those that it had.
+  @Test func whatIsOverKeepsItsNumbers() throws {
+    struct Killed: Error {}
+    for stop in [0, 3] {
+      let output = try TemporaryFolder()
+      var updates = 0
+      let stopped = Self.session {
+        $0.phaseEnded = { _, _ in if stop == 0 { throw Killed() } }
+        $0.report = { if $0.phase == "refine" { updates += 1 } }
+        $0.shouldStop = { stop > 0 && updates == stop }
+      }
+      #expect(throws: (any Error).self) { try stopped.run(dataset, to: output.url) }
+      let error = #expect(throws: TrainingError.self) {
+        try Self.session {
+          $0.resumes = true
+          $0.recipe.keywords.optimization.learningRate = 0.5
+        }.run(dataset, to: output.url)
+      }
+      #expect(
+        error?.description.contains(
+          "its keywords phase is over; expected the numbers that it had, but "
+            + "keywords.optimization.learningRate is 0.5") == true)
+      _ = try Self.session {
+        $0.resumes = true
+        $0.recipe.refinement.optimization.learningRate = 1e-4
+      }.run(dataset, to: output.url)
+    }
+  }
+
   /// A bit of the newest checkpoint flips: the run goes on from the one before, to the same bytes.
   @Test func aDamagedCheckpointIsPassedOver() throws {
     let (whole, parts) = (try TemporaryFolder(), try TemporaryFolder())
