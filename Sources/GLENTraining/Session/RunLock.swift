@@ -1,5 +1,4 @@
 import Foundation
-import GLENTensor
 
 #if canImport(Glibc)
   import Glibc

@@ -195,7 +195,7 @@ public struct TrainingSession {
   /// A phase that is over has had the numbers that it had: to change them would change nothing but the
   /// recipe that is saved.
   private func requireNumbersOfEndedPhases(_ checkpoint: Checkpoint) throws {
-    let index = phases.firstIndex { $0.rawValue == checkpoint.phase } ?? 0
+    guard let index = phases.firstIndex(where: { $0.rawValue == checkpoint.phase }) else { return }
     let ended = phases.prefix(checkpoint.hasEnded ? index + 1 : index)
     let changes = Recipe.differences(from: checkpoint.recipe, to: try Self.json(recipe))
     for phase in ended {
