@@ -113,3 +113,28 @@ GLEN_KERNEL(void, glen_scatter_add,
     for (long i = first; i < last; i++) to[i] += from[i];
   }
 }
+
+// A block of marks stays in the nearest cache while the rows pass.
+GLEN_KERNEL(void, glen_mark_columns,
+            (long rows, long width, long first, long last, float least, const float *restrict x,
+             int32_t *restrict marks),
+            (rows, width, first, last, least, x, marks)) {
+  enum { block = 256 };
+  for (long start = first; start < last; start += block) {
+    long count = last - start < block ? last - start : block;
+    memset(marks + start, 0, (size_t)count * sizeof(int32_t));
+    for (long r = 0; r < rows; r++) {
+      const float *row = x + r * width + start;
+      // Written so that what is not a number is marked.
+      for (long i = 0; i < count; i++) marks[start + i] |= !(row[i] < least);
+    }
+  }
+}
+
+// In place: what is written never lies behind what is still to be read.
+GLEN_KERNEL(void, glen_keep_columns,
+            (long rows, long width, long count, const int32_t *columns, float *x),
+            (rows, width, count, columns, x)) {
+  for (long r = 0; r < rows; r++)
+    for (long i = 0; i < count; i++) x[r * count + i] = x[r * width + columns[i]];
+}

@@ -30,6 +30,8 @@ struct Bench: ParsableCommand {
   var queryChunk = 0
   @Option(help: "Documents at once, by a gradient cache, with --refine; 0 for all.")
   var documentChunk = 0
+  @Option(help: "The temperature of the identifier representations, with --refine.")
+  var temperature: Float = 1
   @Flag(help: "Compute the encoder's blocks again on the way back, with --train and --refine.")
   var recompute = false
   @Option(help: "Rows of the table, for a preset's random weights.") var vocabulary: Int?
@@ -46,6 +48,9 @@ struct Bench: ParsableCommand {
     }
     guard (0...4096).contains(negatives), queryChunk >= 0, documentChunk >= 0 else {
       throw ValidationError("--negatives must be 0 to 4096, and a chunk 0 or more")
+    }
+    guard temperature > 0, temperature.isFinite else {
+      throw ValidationError("--temperature must be above 0")
     }
     guard type == nil && callers == 1 || !(train || refine) else {
       throw ValidationError(
@@ -89,8 +94,10 @@ struct Bench: ParsableCommand {
 
   private var task: BenchmarkWork.Task {
     if refine {
+      var loss = RefinementLoss()
+      loss.temperature = temperature
       return .refinement(
-        queries: queryLength, documentsPerQuery: 1 + negatives,
+        loss: loss, queries: queryLength, documentsPerQuery: 1 + negatives,
         chunks: .init(queries: queryChunk, documents: documentChunk))
     }
     return train ? .keywords : .inference

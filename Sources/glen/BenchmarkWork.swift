@@ -13,7 +13,9 @@ struct BenchmarkWork {
     /// A step of phase 1: forward, backward and AdamW.
     case keywords
     /// A step of phase 2, each query with its documents.
-    case refinement(queries: LengthList, documentsPerQuery: Int, chunks: RefinementLoss.Chunks)
+    case refinement(
+      loss: RefinementLoss, queries: LengthList, documentsPerQuery: Int,
+      chunks: RefinementLoss.Chunks)
 
     var trains: Bool {
       if case .inference = self { false } else { true }
@@ -87,7 +89,7 @@ struct BenchmarkWork {
           ? answerAtOnce(model, rollouts, texts) : answer(model, rollouts, texts)
         return nil
       }
-    case .refinement(let queryLengths, let each, let chunks):
+    case .refinement(let loss, let queryLengths, let each, let chunks):
       let queries = (0..<batch).map { text(queryLengths[$0], below: words) }
       let documents = (0..<batch * each).map { text(lengths[$0], below: words) }
       let settings = IdentifierSettings(
@@ -96,7 +98,7 @@ struct BenchmarkWork {
       let mask = try settings.mask(vocabularySize: size, on: model.backend)
       let tokens = (queries + documents).reduce(0) { $0 + $1.count }
       return Step(tokens: tokens) { model in
-        try RefinementLoss().gradients(
+        try loss.gradients(
           of: model, queries: queries, documents: documents, settings: settings, mask: mask,
           chunks: chunks
         ).gradients

@@ -172,4 +172,54 @@ struct NumericsTests {
     #expect(try best.tokens.values() == [1, 2, 3])
     #expect(try best.weights.values() == [2, 14, 4])
   }
+
+  @Test(arguments: [1, 3])
+  func columnsWithMuchAreKept(threads: Int) throws {
+    let backend = CPUBackend(threadCount: threads)
+    let (rows, width) = (50, 3000)
+    var values = [Float](repeating: 1e-9, count: rows * width)
+    values[3 * width + 7] = 0.5
+    values[49 * width + 2999] = 1e-3
+    values[20 * width + 1000] = .nan
+    values[width] = 0.25
+    let x = try Tensor(values, shape: [rows, width], on: backend)
+    let columns = try TokenIDs(unset: width, below: width, on: backend)
+    func keep(atMost limit: Int) -> Int? {
+      backend.keepColumns(
+        of: x.region, atLeast: 1e-3, atMost: limit, columns: columns.region, rows: rows,
+        width: width)
+    }
+    #expect(keep(atMost: 3) == nil)
+    #expect(try x.values()[0..<rows * width].elementsEqual(values) { $0 == $1 || $0.isNaN })
+    #expect(keep(atMost: 4) == 4)
+    #expect(try columns.values()[0..<4] == [0, 7, 1000, 2999])
+    let kept = try x.values()[0..<rows * 4]
+    #expect(kept[4..<8] == [0.25, 1e-9, 1e-9, 1e-9])
+    #expect(kept[12..<16] == [1e-9, 0.5, 1e-9, 1e-9])
+    #expect(kept[82].isNaN && kept[81] == 1e-9)
+    #expect(kept[199] == 1e-3)
+  }
+
+  /// Tokens of next to no probability have no gradient at all, those of some have theirs.
+  @Test func rowsThatDoNotMatterAreLeftOut() throws {
+    let states = try Tensor([1, 0, 0, 1], shape: [2, 2])
+    // Logits of the first state: 30, 10, and 0 for 98 rows; e^-20 is above 2^-25 / 100, e^-30 is not.
+    let rows = [[30, 0], [10, 30]] + [[Float]](repeating: [0, 0], count: 98)
+    let table = try Tensor(rows.flatMap { $0 }, shape: [100, 2])
+    let (_, gradients) = try valueAndGradient(of: [states, table]) { x in
+      let pass = try identifierRepresentation(
+        states: x[0], table: x[1], scale: 1, temperature: 1, mask: nil)
+      return try sum(pass.representations)
+    }
+    let values = try #require(try gradients["1"]?.values())
+    #expect(values[4...].allSatisfy { $0 == 0 })
+    #expect(values[0..<4].allSatisfy { $0 != 0 })
+    // All rows get theirs where as many matter.
+    let (_, dense) = try valueAndGradient(of: [states, table]) { x in
+      let pass = try identifierRepresentation(
+        states: x[0], table: x[1], scale: 1, temperature: 20, mask: nil)
+      return try sum(pass.representations)
+    }
+    #expect(try dense["1"]?.values().allSatisfy { $0 != 0 } == true)
+  }
 }

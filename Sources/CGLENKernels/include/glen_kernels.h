@@ -90,6 +90,12 @@ void glen_gather(long count, long width, const float *table, const int32_t *rows
 // Adds columns [first, last) of every row of `x` to the row of `table` that `rows` names.
 void glen_scatter_add(long count, long width, long first, long last, const float *x,
                       const int32_t *rows, float *table);
+// marks[c] = 1 where a row of x has at least `least`, or no number, in column c, else 0; for c in
+// [first, last).
+void glen_mark_columns(long rows, long width, long first, long last, float least, const float *x,
+                       int32_t *marks);
+// Moves the columns of x that are listed, in rising order, together: x becomes rows x count.
+void glen_keep_columns(long rows, long width, long count, const int32_t *columns, float *x);
 
 // RMS norm (rms_norm.c).
 void glen_rms_norm(long rows, long width, float epsilon, const float *x, const float *weight,

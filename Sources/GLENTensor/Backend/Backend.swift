@@ -99,6 +99,14 @@ public protocol Backend: AnyObject, Sendable {
   /// number is passed over; where nothing is left, the element is 0 and the value -infinity.
   func argMax(
     _ x: Region, mask: Region?, indices: Region, values: Region, rows: Int, width: Int)
+  /// Leaves of a matrix, in place, the columns in which some row has at least `least` or what is not
+  /// a number, lists them in `columns`, which has room for `width`, and gives their number.
+  ///
+  /// Nil, with the matrix as it was, where they are more than `limit` or a backend has no use for it: the
+  /// number has to be known to the caller, who would wait for the device.
+  func keepColumns(
+    of x: Region, atLeast least: Float, atMost limit: Int, columns: Region, rows: Int, width: Int
+  ) -> Int?
   /// out[r] = sum_i a[r, i] b[r, i].
   func rowDot(_ a: Region, _ b: Region, into out: Region, rows: Int, width: Int)
   /// y[r, i] = scale[r] x[r, i].
@@ -363,6 +371,11 @@ public protocol RecordedWork: AnyObject, Sendable {
 extension Backend {
   /// Nothing is recorded.
   public func recording(of body: () throws -> Tensor) -> (any RecordedWork)? { nil }
+
+  /// Columns are not left out.
+  public func keepColumns(
+    of x: Region, atLeast least: Float, atMost limit: Int, columns: Region, rows: Int, width: Int
+  ) -> Int? { nil }
 
   /// No.
   public var hasMatrixUnits: Bool { false }

@@ -163,4 +163,27 @@ extension CPUBackend {
       glen_scatter_add(count, width, $0.lowerBound, $0.upperBound, x, rows, table)
     }
   }
+
+  /// Leaves out the columns in which no row has much.
+  public func keepColumns(
+    of x: Region, atLeast least: Float, atMost limit: Int, columns: Region, rows: Int, width: Int
+  ) -> Int? {
+    let (x, columns) = (x.floats, columns.integers)
+    var count = 0
+    // A few rows often tell already that there are too many.
+    for looked in Set([min(rows, 8), rows]).sorted() {
+      parallel(width, grain: 1 + (1 << 16) / max(looked, 1)) {
+        glen_mark_columns(looked, width, $0.lowerBound, $0.upperBound, least, x, columns)
+      }
+      // The list takes the place of the marks: it is never longer than what has been read of them.
+      count = 0
+      for column in 0..<width where columns[column] != 0 {
+        columns[count] = Int32(column)
+        count += 1
+      }
+      if count > limit { return nil }
+    }
+    glen_keep_columns(rows, width, count, columns, x)
+    return count
+  }
 }

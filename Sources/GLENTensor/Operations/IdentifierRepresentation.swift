@@ -14,6 +14,9 @@ public struct IdentifierPass: Sendable {
 /// are the table; scores exist for a chunk of states at a time, in the forward and again in the
 /// backward. No gradient flows through the arg max.
 ///
+/// Where a low temperature or the mask leaves a chunk's probabilities on few rows of the table, its products
+/// take those alone: what the others would add to a state's r is less than rounding does.
+///
 /// - Parameters:
 ///   - states: `[count, width]`, unscaled.
 ///   - table: `[V, width]`.
@@ -64,9 +67,10 @@ package func identifierRepresentation(
     backend.softmax(
       chunk.region, mask: mask?.region, scale: 1 / temperature, rows: rows,
       width: scores.vocabulary)
+    let kept = try scores.rowsThatMatter(of: chunk, rows: rows)
     backend.matrixProduct(
       MatrixProduct(
-        m: rows, n: width, k: scores.vocabulary, a: chunk.region, b: table.region,
+        m: rows, n: width, k: kept.count, a: chunk.region, b: kept.table.region,
         c: representations.region.advanced(by: first * width)))
   }
 
@@ -137,6 +141,33 @@ private struct VocabularyScores: Sendable {
     }
   }
 
+  /// Rows of the table, of which the probabilities of a chunk are now the columns.
+  struct KeptRows {
+    let table: Tensor
+    /// Which rows of the whole table they are; nil where they are all.
+    let numbers: TokenIDs?
+    var count: Int { table.shape[0] }
+  }
+
+  /// Leaves in a chunk of probabilities only the columns that matter, if those are few.
+  ///
+  /// Less than 2^-25 is left out of a state's probabilities, half a unit in the last place of 1, since
+  /// none of at most V columns holds more than the V-th part of it.
+  func rowsThatMatter(of probabilities: Tensor, rows: Int) throws(TensorError) -> KeptRows {
+    let backend = states.backend
+    let numbers = try TokenIDs(unset: vocabulary, below: vocabulary, on: backend)
+    // Gathering rows, and adding their gradients to the table, has to be worth it.
+    guard
+      let count = backend.keepColumns(
+        of: probabilities.region, atLeast: 0x1p-25 / Float(vocabulary), atMost: vocabulary / 4,
+        columns: numbers.region, rows: rows, width: vocabulary)
+    else { return KeptRows(table: table, numbers: nil) }
+    let kept = try Tensor(unset: [count, table.width], on: backend)
+    backend.gather(
+      table.region, rows: numbers.region, into: kept.region, count: count, width: table.width)
+    return KeptRows(table: kept, numbers: numbers)
+  }
+
   /// With P the softmax and r = P E: dP = dr Eᵀ, dS = P (dP - rowsum(P dP)) / τ,
   /// dstates = scale dS E, dE = Pᵀ dr + scale dSᵀ states.
   func addGradients(
@@ -150,29 +181,35 @@ private struct VocabularyScores: Sendable {
       let chunkGradient = dr.region.advanced(by: first * width)
       backend.softmax(
         scores.region, mask: mask?.region, scale: 1 / temperature, rows: rows, width: vocabulary)
+      let kept = try rowsThatMatter(of: scores, rows: rows)
       backend.matrixProduct(
         MatrixProduct(
-          m: rows, n: vocabulary, k: width, a: chunkGradient, b: table.region, c: slopes.region,
-          transposeB: true))
+          m: rows, n: kept.count, k: width, a: chunkGradient, b: kept.table.region,
+          c: slopes.region, transposeB: true))
       backend.softmaxBackward(
-        y: scores.region, dy: slopes.region, scale: 1 / temperature, rows: rows, width: vocabulary)
+        y: scores.region, dy: slopes.region, scale: 1 / temperature, rows: rows, width: kept.count)
       if let dStates {
         backend.matrixProduct(
           MatrixProduct(
-            m: rows, n: width, k: vocabulary, a: slopes.region, b: table.region,
+            m: rows, n: width, k: kept.count, a: slopes.region, b: kept.table.region,
             c: dStates.region.advanced(by: first * width), alpha: scale,
             beta: dStates.accumulating ? 1 : 0))
       }
       guard let dTable else { return }
+      // The gathered rows have been read for the last time.
+      let dKept = kept.numbers == nil ? dTable : kept.table.region
       backend.matrixProduct(
         MatrixProduct(
-          m: vocabulary, n: width, k: rows, a: scores.region, b: chunkGradient, c: dTable,
-          transposeA: true, beta: 1))
+          m: kept.count, n: width, k: rows, a: scores.region, b: chunkGradient, c: dKept,
+          transposeA: true, beta: kept.numbers == nil ? 1 : 0))
       backend.matrixProduct(
         MatrixProduct(
-          m: vocabulary, n: width, k: rows, a: slopes.region,
-          b: states.region.advanced(by: first * width), c: dTable, transposeA: true, alpha: scale,
+          m: kept.count, n: width, k: rows, a: slopes.region,
+          b: states.region.advanced(by: first * width), c: dKept, transposeA: true, alpha: scale,
           beta: 1))
+      guard let numbers = kept.numbers else { return }
+      backend.scatterAdd(
+        dKept, rows: numbers.region, into: dTable, count: kept.count, width: width)
     }
   }
 }

@@ -82,9 +82,7 @@ public struct PretrainingSession {
         throw TrainingError.checkpoint(
           path: checkpointURL.path, reason: "is not one of pre-training")
       }
-      for change in Recipe.differences(from: checkpoint.recipe, to: trainer.recipe) {
-        logger.warning("the run goes on with another recipe: \(change)")
-      }
+      for change in checkpoint.changes(to: trainer.recipe) { logger.warning("\(change)") }
       logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }
     do {

@@ -29,7 +29,8 @@ public final class RunLog {
 
   /// A log of a run in `folder`, which is first written to when training first reports.
   ///
-  /// - Parameter warn: is told once if nothing more can be written; training goes on.
+  /// - Parameter warn: is told what is left out of an earlier run's, and once if nothing more can be
+  ///   written; training goes on.
   public init(folder: URL, warn: @escaping (String) -> Void = { _ in }) {
     self.folder = folder
     self.warn = warn
@@ -57,8 +58,8 @@ public final class RunLog {
 
   /// The records of a run, in the order of training.
   ///
-  /// - Throws: `TrainingError` for a file that is missing, or a line that is no record: unless it is the
-  ///   last, which a full disk or a power cut may have cut short.
+  /// - Throws: `TrainingError` for a file that is missing or has no record, or a line that is none: unless it
+  ///   is the last, which a full disk or a power cut may have cut short.
   public static func records(in folder: URL) throws(TrainingError) -> [MetricsRecord] {
     let url = metricsURL(in: folder)
     guard FileManager.default.fileExists(atPath: url.path) else {
@@ -74,10 +75,11 @@ public final class RunLog {
     } _: { record, _ in
       records.append(record)
     }
-    if let skipped = file.skippedLines.first, case .malformedLine(_, let line, _, _) = skipped,
-      line != file.lineCount
-    {
-      throw skipped
+    if case .malformedLine(_, let line, _, _)? = file.skippedLines.first, line != file.lineCount {
+      throw .unreadableFile(path: url.path, reason: "no record in line \(line)")
+    }
+    guard !records.isEmpty else {
+      throw .emptyFile(path: url.path, expected: "a record of at least one update")
     }
     return records
   }
@@ -92,7 +94,10 @@ public final class RunLog {
   private func begin(_ progress: TrainingProgress) throws {
     phase = progress.phase
     let url = Self.metricsURL(in: folder)
-    let kept = try Self.keptRecords(url, before: progress)
+    let kept = Self.keptRecords(url, before: progress)
+    if kept.damaged > 0 {
+      warn("\(kept.damaged) lines of \(url.path) are no records and are left out from now on")
+    }
     try kept.bytes.write(to: url, options: .atomic)
     let metrics = try FileHandle(forWritingTo: url)
     try metrics.seekToEnd()
@@ -111,22 +116,27 @@ public final class RunLog {
     self.events = events
   }
 
-  /// The lines of an earlier run up to the update before this one, or to the first damaged line.
+  /// The lines of an earlier run up to the update before this one, and how many among them are no records.
   private static func keptRecords(
     _ url: URL, before progress: TrainingProgress
-  ) throws -> (bytes: Data, records: [MetricsRecord]) {
-    guard let data = try? Data(contentsOf: url) else { return (Data(), []) }
+  ) -> (bytes: Data, records: [MetricsRecord], damaged: Int) {
+    guard let data = try? Data(contentsOf: url) else { return (Data(), [], 0) }
     let order = TrainingSession.Phase.allCases.map(\.rawValue)
     func place(_ phase: String) -> Int { order.firstIndex(of: phase) ?? order.count }
     var records: [MetricsRecord] = []
     var bytes = Data()
+    var damaged = 0
     for line in data.split(separator: 0x0A) {
-      guard let record = try? JSONDecoder().decode(MetricsRecord.self, from: line),
-        (place(record.phase), record.step) < (place(progress.phase), progress.step)
-      else { break }
+      guard let record = try? JSONDecoder().decode(MetricsRecord.self, from: line) else {
+        damaged += 1
+        continue
+      }
+      guard (place(record.phase), record.step) < (place(progress.phase), progress.step) else {
+        break
+      }
       records.append(record)
       bytes += line + Data("\n".utf8)
     }
-    return (bytes, records)
+    return (bytes, records, damaged)
   }
 }

@@ -9,7 +9,7 @@ public struct RunReport {
   /// Reads the folder of a run, finished or not.
   ///
   /// - Throws: `TrainingError.fileNotFound` for a folder without `metrics.jsonl`,
-  ///   `.malformedLine` for one that is damaged.
+  ///   `.unreadableFile` for one that is damaged, `.emptyFile` for one without a record.
   public init(folder: URL) throws(TrainingError) {
     name = folder.standardizedFileURL.lastPathComponent
     records = try RunLog.records(in: folder)

@@ -31,10 +31,19 @@ struct Checkpoint {
   /// The recipe that its run had, as JSON.
   var recipe: Data { Data((file.metadata["recipe"] ?? "").utf8) }
 
-  /// Where the one before `url` is.
+  /// Where the one before `url` is: beside the file itself, if `url` is a symbolic link, since a second name
+  /// is of the same file system.
   static func predecessor(of url: URL) -> URL {
-    url.deletingPathExtension().appendingPathExtension("previous").appendingPathExtension(
+    let url = url.resolvingSymlinksInPath()
+    return url.deletingPathExtension().appendingPathExtension("previous").appendingPathExtension(
       url.pathExtension)
+  }
+
+  /// What a recipe, as JSON, has that its run's had not, in words.
+  func changes(to recipe: Data) -> [String] {
+    Recipe.differences(from: self.recipe, to: recipe).map {
+      "the run goes on with another recipe: \($0)"
+    }
   }
 
   /// Whether there is one, or one before it.
@@ -72,15 +81,19 @@ struct Checkpoint {
           path: url.path, reason: "is of no use, nor is \(earlier.lastPathComponent) (\(error))")
       }
       warn("\(error); going on from the one before, \(earlier.lastPathComponent)")
-      guard rename(earlier.path, url.path) == 0 else {
+      guard rename(earlier.path, url.resolvingSymlinksInPath().path) == 0 else {
         throw TrainingError.unwritableFile(path: url.path, reason: String(cString: strerror(errno)))
       }
       return found
     }
   }
 
-  /// Removes both, the newest last: while it is there, a run has not ended.
+  /// Removes both, and a symbolic link with its file.
+  ///
+  /// The newest goes last: while it is there, a run has not ended.
   static func remove(at url: URL) {
-    for url in [predecessor(of: url), url] { try? FileManager.default.removeItem(at: url) }
+    for url in [predecessor(of: url), url.resolvingSymlinksInPath(), url] {
+      try? FileManager.default.removeItem(at: url)
+    }
   }
 }

@@ -44,7 +44,11 @@ extension Recipe {
       throw .recipe(
         path: assignment, reason: "is no assignment; expected key=value, as in identifierLength=7")
     }
-    guard parts[0] != "preset", parts[0] != "about" else {
+    guard parts[0] != "about" else {
+      throw .recipe(
+        path: assignment, reason: "says what a recipe's file is for and is no value; leave it out")
+    }
+    guard parts[0] != "preset" else {
       throw .recipe(
         path: assignment,
         reason: "a preset would undo what was set before it; name it in the recipe's file, or use "
@@ -134,7 +138,7 @@ extension Recipe {
           path: "recipe",
           reason: "\(path): "
             + (names.map { "expected one of \($0)" }
-              ?? "a recipe's value of that name is of another kind"))
+              ?? "a recipe's value of that name is of another kind, or never as large"))
       }
       throw TrainingError.recipe(path: "recipe", reason: "is not a recipe")
     }

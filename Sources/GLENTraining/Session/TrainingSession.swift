@@ -177,9 +177,7 @@ public struct TrainingSession {
     _ objective: inout some TrainingObjective, resuming checkpoint: inout Checkpoint?
   ) throws {
     if let from = checkpoint, try trainer.resume(&model, &objective, from: from) {
-      for change in Recipe.differences(from: from.recipe, to: trainer.recipe) {
-        logger.warning("the run goes on with another recipe: \(change)")
-      }
+      for change in from.changes(to: trainer.recipe) { logger.warning("\(change)") }
       logger.info(
         "\(objective.name): going on from step \(trainer.step) of \(objective.optimization.steps)")
     }

@@ -76,13 +76,15 @@ import Testing
     try handle.write(contentsOf: Data("{\"phase\": \"ref".utf8))
     try handle.close()
 
-    let second = RunLog(folder: folder.url)
+    var warnings: [String] = []
+    let second = RunLog(folder: folder.url) { warnings.append($0) }
     second.record(Self.progress("refine", 5, loss: 3))
     second.record(Self.progress("refine", 6, loss: 3))
     let expected = (1...10).map { "keywords \($0)" } + (1...6).map { "refine \($0)" }
     #expect(try Self.steps(folder) == expected)
     #expect(try RunLog.records(in: folder.url).suffix(2).allSatisfy { $0.values["loss"] == 3 })
 
+    #expect(warnings.isEmpty, "what is damaged lies behind")
     let third = RunLog(folder: folder.url)
     third.record(Self.progress("keywords", 1))
     #expect(try Self.steps(folder) == ["keywords 1"], "a new run begins a new log")
@@ -112,7 +114,31 @@ import Testing
   @Test func namesADamagedLine() throws {
     let folder = try TemporaryFolder(["metrics.jsonl": "{\"phase\": 3}\n{}\n"])
     let error = #expect(throws: TrainingError.self) { try RunReport(folder: folder.url) }
-    #expect(error?.description.contains("line 1 is malformed") == true)
+    #expect(error?.description.contains("no record in line 1") == true)
+    #expect(error?.description.contains("allow a number") == false, "there is no such option")
+  }
+
+  @Test(arguments: ["", "\n", "{\"phase\": \"key"])
+  func nothingToShowIsAnError(text: String) throws {
+    let folder = try TemporaryFolder(["metrics.jsonl": text])
+    let error = #expect(throws: TrainingError.self) { try RunReport(folder: folder.url) }
+    #expect(error?.description.contains("has no entries") == true)
+  }
+
+  /// A damaged line in the middle costs a resumed run that line alone.
+  @Test func aDamagedLineIsLeftOut() throws {
+    let folder = try TemporaryFolder()
+    let first = RunLog(folder: folder.url)
+    for step in 1...6 { first.record(Self.progress("keywords", step)) }
+    let url = RunLog.metricsURL(in: folder.url)
+    var lines = String(decoding: try Data(contentsOf: url), as: UTF8.self)
+      .split(separator: "\n").map(String.init)
+    lines[2] = "\u{0}\u{0}"
+    try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: url)
+    var warnings: [String] = []
+    RunLog(folder: folder.url) { warnings.append($0) }.record(Self.progress("keywords", 6))
+    #expect(warnings.count == 1 && warnings.first?.hasPrefix("1 lines of ") == true)
+    #expect(try Self.steps(folder) == [1, 2, 4, 5, 6].map { "keywords \($0)" })
   }
 
   /// What a full disk or a power cut leaves of the last line is passed over.

@@ -331,6 +331,31 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path).isEmpty)
   }
 
+  /// Behind a symbolic link, to another disk perhaps, both are beside the file itself.
+  @Test func theOneBeforeIsBesideTheFileItself() throws {
+    let (folder, disk) = (try TemporaryFolder(), try TemporaryFolder())
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    let file = disk.url.appendingPathComponent("other.safetensors")
+    try Data().write(to: file)
+    try FileManager.default.createSymbolicLink(at: url, withDestinationURL: file)
+    var trainer = Self.trainer(at: url, validates: false)
+    var recipe = Self.recipe(validates: false)
+    recipe.keywords.optimization.checkpointInterval = 3
+    var objective = try ToyCorpus.keywords(recipe)
+    var model = try ToyCorpus.model()
+    try trainer.train(&model, &objective)
+    func names(_ folder: TemporaryFolder) throws -> [String] {
+      try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted()
+    }
+    #expect(try names(disk) == ["other.previous.safetensors", "other.safetensors"])
+    try Data("damaged".utf8).write(to: file)
+    #expect(try Checkpoint.newest(at: url) { _ in }.file.metadata["step"] == "3")
+    #expect(try Checkpoint(contentsOf: file).file.metadata["step"] == "3")
+    #expect(try names(folder) == ["checkpoint.safetensors"])
+    Checkpoint.remove(at: url)
+    #expect(try names(disk).isEmpty && names(folder).isEmpty)
+  }
+
   // MARK: What may change
 
   /// A phase goes on with other rates and a later end; one that has ended does not.

@@ -230,6 +230,8 @@ struct RecipeTests {
   }
 
   @Test(arguments: [
+    ("about=x", "is no value"), ("preset=paper", "--preset"),
+    ("keywords.optimization.steps=1e30", "never as large"),
     ("steps", "is no assignment"), ("=3", "is no assignment"), ("step=3", "unknown key step;"),
     ("keywords.steps=3", "unknown key keywords.steps;"), ("keywords=3", "keywords"),
     ("identifierLength=many", "identifierLength"), ("identifierLength=0", "must be 1 to 64"),
