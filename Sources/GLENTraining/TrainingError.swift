@@ -80,8 +80,8 @@ extension TrainingError: CustomStringConvertible {
     case .recipe(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
     case .diverged(let phase, let step, let what, let examples):
       "training: the \(phase) phase diverged at step \(step); expected finite numbers within the "
-        + "recipe's limits, got \(what) in \(examples); look at these examples, or resume with a lower "
-        + "learning rate, or with clippingNorm: the checkpoint, if there is one, is of an earlier step and sound"
+        + "recipe's limits, got \(what) in \(examples); look at these examples, or choose a lower "
+        + "learning rate, or clippingNorm: the checkpoint, if there is one, is of an earlier step and sound"
     case .notFinite(let weight):
       "training: the weight \(weight) is not finite; expected numbers, got NaN or an infinity; "
         + "nothing was saved: resume from the checkpoint, if there is one, with a lower learning rate"

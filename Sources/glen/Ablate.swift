@@ -43,9 +43,10 @@ struct Ablate: ParsableCommand {
 
   func run() throws {
     var study = AblationStudy(try training.session(data, out: out))
-    if !names.isEmpty { study.ablations = names.compactMap { Ablation(rawValue: $0) } }
+    if !names.isEmpty { study.ablations = Ablation.allCases.filter { names.contains($0.rawValue) } }
     study.seeds = (1...UInt64(seeds)).map { $0 }
-    if !splits.isEmpty { study.splits = splits }
+    var named: Set<String> = []
+    if !splits.isEmpty { study.splits = splits.filter { named.insert($0).inserted } }
     let display = ProgressDisplay()
     study.prepare = { session, run, folder in
       Console.error("\(run): training")

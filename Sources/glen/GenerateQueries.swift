@@ -10,7 +10,8 @@ struct GenerateQueries: ParsableCommand {
     discussion: """
       The model is a T5 that was trained with `glen train --phase queries`, or another T5 that writes
       queries. The file has one line a document, {"doc_id": ..., "queries": [...]}, and goes to
-      `glen train --generated-queries`.
+      `glen train --generated-queries`. What was stopped (Ctrl-C, SIGTERM) or killed goes on with the same
+      command: until the end the queries are in a file FILE.unfinished-NUMBER.
       """)
 
   @Option(help: "A T5 folder with its spiece.model.") var model: String
@@ -53,8 +54,11 @@ struct GenerateQueries: ParsableCommand {
     generator.maximumQueryLength = maximumLength
     generator.batchSize = batch
     generator.seed = seed
+    Interruption.listen()
     let count = try generator.write(documents, to: URL(fileURLWithPath: out)) { done in
       Console.status("\(done) of \(documents.count) documents")
+    } shouldStop: {
+      Interruption.isRequested
     }
     Console.status("")
     Console.error("wrote \(counted(count, "query", "queries")) to \(out)")

@@ -50,8 +50,8 @@ enum Failure {
   static func text(of error: any Error) -> String {
     if error is CancellationError {
       return
-        "stopped; `--resume` (of an ablation, the same command) goes on from the checkpoint, if "
-        + "there is one"
+        "stopped; `--resume` goes on from the checkpoint, if there is one (of an ablation, or of generated "
+        + "queries, the same command)"
     }
     switch error {
     case is TensorError, is CUDAError, is ModelError, is TokenizerError, is IndexError,

@@ -96,7 +96,9 @@ final class ProgressDisplay {
   func show(_ progress: TrainingProgress) {
     let isLast = progress.ending != nil
     let isDue = ContinuousClock.now - lastLine > .seconds(Console.isTerminal ? 0.2 : 10)
-    guard isLast || isDue || progress.validation != nil else { return }
+    guard isLast || isDue || progress.validation != nil || progress.validationBefore != nil else {
+      return
+    }
     lastLine = ContinuousClock.now
     let losses = progress.losses.map { "\($0.name) \(Self.number($0.value))" }
     var line =
@@ -113,6 +115,11 @@ final class ProgressDisplay {
     } else {
       Console.status("")
       Console.error(line)
+    }
+    if let before = progress.validationBefore {
+      Console.error(
+        "\(progress.phase): dev \(progress.measure.rawValue) "
+          + String(format: "%.1f before the first update", before * 100))
     }
     if let reason = progress.earlyEnding {
       Console.error("\(progress.phase): ended after \(progress.step) updates: \(reason)")

@@ -57,9 +57,13 @@ struct KernelTests {
     #expect(try bits(operation, on: backend) == forward)
   }
 
-  /// Results of which only the copy is written: who reads them nevertheless, reads numbers. (Memory
-  /// begins as NaN here.)
-  @Test(arguments: OperationCase.all.filter { !$0.name.hasPrefix("matrixProduct") })
+  /// Results of which only the copy is written: who reads them nevertheless, reads numbers.
+  ///
+  /// Memory begins as NaN here. Scores that were rounded and are then divided by a low temperature are others.
+  @Test(
+    arguments: OperationCase.all.filter {
+      !$0.name.hasPrefix("matrixProduct") && !$0.description.contains("temperature 0.1")
+    })
   func readsWhatIsRoundedAlone(_ operation: OperationCase) throws {
     let failures = try operation.failures(
       on: try Self.alone.get(), rounding: 6e-2, isAligned: true)

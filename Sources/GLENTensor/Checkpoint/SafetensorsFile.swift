@@ -57,7 +57,7 @@ public struct SafetensorsFile: CheckpointFile {
     guard let parsed = try? JSONDecoder().decode([String: HeaderValue].self, from: header) else {
       throw .checkpoint(path: path, reason: "the header is not the JSON of a safetensors file")
     }
-    guard Self.keyCount(of: header) == parsed.count else {
+    guard JSONKeys.count(in: header, depth: 1) == parsed.count else {
       throw .checkpoint(path: path, reason: "the header names a tensor twice")
     }
     var entries: [String: CheckpointEntry] = [:]
@@ -239,32 +239,6 @@ public struct SafetensorsFile: CheckpointFile {
         reason: "its tensors end at \(end - dataStart) of \(fileSize - dataStart) data bytes; "
           + "expected nothing behind them")
     }
-  }
-
-  /// How many keys the outermost object of valid JSON has, the repeated ones counted each time.
-  private static func keyCount(of json: Data) -> Int {
-    var (count, depth) = (0, 0)
-    var (isInString, isEscaped) = (false, false)
-    for byte in json {
-      if isInString {
-        if isEscaped {
-          isEscaped = false
-        } else if byte == UInt8(ascii: "\\") {
-          isEscaped = true
-        } else if byte == UInt8(ascii: "\"") {
-          isInString = false
-        }
-        continue
-      }
-      switch byte {
-      case UInt8(ascii: "\""): isInString = true
-      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
-      case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
-      case UInt8(ascii: ":") where depth == 1: count += 1
-      default: break
-      }
-    }
-    return count
   }
 
   private static func entry(

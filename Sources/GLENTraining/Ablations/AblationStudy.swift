@@ -59,7 +59,8 @@ public struct AblationStudy {
         Self.metrics.map { metric in
           AblationTable.Cell(
             split: split, metric: metric.name,
-            estimate: MeanEstimate(reports.map { $0[split]?[metric] ?? 0 }))
+            // `measures` has seen to it that they are there.
+            estimate: MeanEstimate(reports.compactMap { $0[split]?[metric] }))
         }
       }
       table.rows.append(AblationTable.Row(ablation: ablation, cells: cells))
@@ -105,7 +106,11 @@ public struct AblationStudy {
         "queries": queries == other.queries,
         "generated queries": generatedQueries == other.generatedQueries,
       ]
-      let splits = judgements.filter { other.judgements[$0.key] ?? $0.value != $0.value }.keys
+      // What is trained or validated on must be there in both, or in neither.
+      let splits = Set(judgements.keys).union(other.judgements.keys).filter { split in
+        let (mine, its) = (judgements[split], other.judgements[split])
+        return mine != its && (mine != nil && its != nil || ["train", "dev"].contains(split))
+      }
       return isSame.filter { !$0.value }.keys.sorted()
         + splits.sorted().map { "judgements of \($0)" }
     }
@@ -167,13 +172,16 @@ public struct AblationStudy {
   ) throws -> [String: EvaluationReport] {
     var known: [String: EvaluationReport] = [:]
     if let data = try? Data(contentsOf: run.measuresURL) {
-      do {
-        known = try JSONDecoder().decode([String: EvaluationReport].self, from: data)
-      } catch {
+      let decoded = try? JSONDecoder().decode([String: EvaluationReport].self, from: data)
+      let isWhole = decoded?.values.allSatisfy { report in
+        Self.metrics.allSatisfy { report[$0] != nil }
+      }
+      guard let decoded, isWhole == true else {
         throw TrainingError.checkpoint(
           path: run.measuresURL.path, reason: "is damaged; remove it, and the run is measured again"
         )
       }
+      known = decoded
     }
     guard splits.contains(where: { known[$0] == nil }) else { return known }
     // Shuffling is the full model's, measured in another way.
@@ -184,6 +192,7 @@ public struct AblationStudy {
     evaluates(run.name)
     let retriever = try Indexer(model: model).index(dataset.documents)
     for split in splits where known[split] == nil {
+      if session.shouldStop() { throw CancellationError() }
       known[split] = try report(run.ablation, split, of: dataset, by: retriever)
     }
     let encoder = JSONEncoder()

@@ -57,13 +57,12 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
   ///
   /// - Throws: `TrainingError.recipe` for an unknown key, a wrong type or a value out of range.
   public init(contentsOf url: URL) throws(TrainingError) {
-    guard let data = try? Data(contentsOf: url) else {
-      throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
-    }
     do {
-      self = try Recipe.merged(data, over: PretrainingRecipe())
+      self = try Recipe.merged(Recipe.json(contentsOf: url), over: PretrainingRecipe())
     } catch TrainingError.recipe(_, let reason) {
       throw .recipe(path: url.path, reason: reason)
+    } catch let error as TrainingError {
+      throw error
     } catch {
       throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
     }

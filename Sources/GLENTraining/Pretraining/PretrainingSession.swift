@@ -82,6 +82,7 @@ public struct PretrainingSession {
         throw TrainingError.checkpoint(
           path: checkpointURL.path, reason: "is not one of pre-training")
       }
+      try checkpoint.takePlace(of: checkpointURL)
       for change in checkpoint.changes(to: trainer.recipe) { logger.warning("\(change)") }
       logger.info("going on from step \(trainer.step) of \(recipe.optimization.steps)")
     }
@@ -103,7 +104,7 @@ public struct PretrainingSession {
   }
 
   /// What a checkpoint must agree on.
-  private func fingerprint(_ text: PretrainingText) throws -> String {
+  private func fingerprint(_ text: PretrainingText) throws -> [String: String] {
     let numbers = String(decoding: try TrainingSession.json(recipe.unchangeable), as: UTF8.self)
     var checksum = TextChecksum()
     for passage in text.passages { checksum.add(passage.fullText) }
@@ -111,7 +112,7 @@ public struct PretrainingSession {
       checksum.add(question)
       checksum.add(answer)
     }
-    return "\(numbers) seed \(seed) text \(checksum.value)"
+    return ["recipe": numbers, "seed": "\(seed)", "text": "\(checksum.value)"]
   }
 
   private func tokenizer(

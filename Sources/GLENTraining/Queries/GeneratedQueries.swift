@@ -68,7 +68,8 @@ public enum GeneratedQueries {
         throw .unknownIdentifier(
           path: url.path, line: number, kind: "document", identifier: row.id ?? "")
       }
-      pairs += row.queries.filter { !$0.isEmpty }.map { Pair(text: $0, document: position) }
+      pairs += row.queries.filter { !$0.allSatisfy(\.isWhitespace) }
+        .map { Pair(text: $0, document: position) }
     }
     if form == .lines, file.lineCount != dataset.documents.count {
       throw .trainingData(
@@ -83,7 +84,9 @@ public enum GeneratedQueries {
   private static func form(of line: [UInt8]) -> Form {
     if line.first(where: { $0 != 0x20 }) == UInt8(ascii: "{") { return .json }
     guard line.contains(0x09) else { return .lines }
-    let names = (try? LineColumns.quoted(line)) ?? []
+    let names = ((try? LineColumns.quoted(line)) ?? []).map {
+      $0.trimmingCharacters(in: .whitespaces).lowercased()
+    }
     if let query = names.firstIndex(of: "query"),
       let id = names.firstIndex(where: { $0 == "oldid" || $0 == "doc_id" })
     {

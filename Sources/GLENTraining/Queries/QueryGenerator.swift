@@ -19,6 +19,7 @@ public struct QueryGenerator: Sendable {
   /// The seed of all random numbers.
   public var seed: UInt64 = 1
 
+  private let folder: URL
   private let model: T5Model
   private let tokenizer: SentencePieceTokenizer
 
@@ -28,6 +29,7 @@ public struct QueryGenerator: Sendable {
   public init(
     folder: URL, on backend: any Backend = CPUBackend.shared, warn: (String) -> Void = { _ in }
   ) throws {
+    self.folder = folder
     model = try T5Model(folder: folder, on: backend, warn: warn)
     tokenizer = try SentencePieceTokenizer(
       contentsOf: folder.appendingPathComponent("spiece.model"), sentinelCount: 0)
@@ -36,36 +38,52 @@ public struct QueryGenerator: Sendable {
   /// Writes the queries of documents as JSON lines, `{"doc_id": ..., "queries": [...]}`, in their
   /// order; the file appears when it is complete.
   ///
-  /// A document's queries depend on its number and the seed alone, not on the batches.
+  /// A document's queries depend on its number and the seed alone, not on the batches. Until its end the
+  /// file is `<name>.unfinished-<number>`; the same call goes on where an earlier one was stopped or killed.
   ///
-  /// - Parameter progress: receives the number of documents that are done.
+  /// - Parameters:
+  ///   - progress: receives the number of documents that are done.
+  ///   - shouldStop: asked before every batch; true ends with `CancellationError`.
   /// - Returns: how many queries there are; one that came out empty is written and does not count.
-  /// - Throws: `TensorError.file` if the file cannot be written, `ModelError`.
+  /// - Throws: `TrainingError.unwritableFile`, `.folderInUse` if another process writes the same,
+  ///   `ModelError`, `TensorError`, `CancellationError`.
   @discardableResult
   public func write(
-    _ documents: [Document], to url: URL, progress: (Int) -> Void = { _ in }
+    _ documents: [Document], to url: URL, progress: (Int) -> Void = { _ in },
+    shouldStop: () -> Bool = { Task.isCancelled }
   ) throws -> Int {
     let size = model.configuration.vocabularySize
     let settings = IdentifierSettings(
       maskedTokens: [0]
         + IdentifierSettings.maskedTokens(pieceCount: tokenizer.pieceCount, vocabularySize: size))
     let mask = try settings.mask(vocabularySize: size, on: model.backend)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    var count = 0
-    try AtomicFile.write(to: url) { append in
-      for first in stride(from: 0, to: documents.count, by: max(batchSize, 1)) {
-        let range = first..<min(first + max(batchSize, 1), documents.count)
-        for (number, queries) in zip(range, try queries(documents, range, mask)) {
-          let line = GeneratedQueries.Line(doc_id: documents[number].id, queries: queries)
-          let data = try encoder.encode(line) + Data("\n".utf8)
-          try data.withUnsafeBytes(append)
-          count += queries.count { !$0.isEmpty }
-        }
-        progress(range.upperBound)
-      }
+    var file = try UnfinishedQueries(for: url, madeBy: checksum(of: documents))
+    for first in stride(from: file.lineCount, to: documents.count, by: max(batchSize, 1)) {
+      if shouldStop() { throw CancellationError() }
+      let range = first..<min(first + max(batchSize, 1), documents.count)
+      try file.append(
+        zip(range, queries(documents, range, mask)).map { number, queries in
+          GeneratedQueries.Line(doc_id: documents[number].id, queries: queries)
+        })
+      progress(range.upperBound)
     }
-    return count
+    try file.finish()
+    return file.queryCount
+  }
+
+  /// Of everything that the queries depend on.
+  private func checksum(of documents: [Document]) throws -> TextChecksum {
+    var checksum = TextChecksum()
+    checksum.add(try TrainingSession.Start.folder(folder).summary())
+    checksum.add([
+      queriesPerDocument, topK, Int(temperature.bitPattern), maximumQueryLength,
+      maximumDocumentLength, Int(truncatingIfNeeded: seed),
+    ])
+    for document in documents {
+      checksum.add(document.id)
+      checksum.add(document.fullText)
+    }
+    return checksum
   }
 
   private func queries(

@@ -2,7 +2,7 @@
 public struct MetricsRecord: Sendable, Codable, Equatable {
   /// The phase's name.
   public var phase: String
-  /// Updates made in the phase, and updates to make.
+  /// Updates made in the phase, 0 for what was measured before the first, and updates to make.
   public var step: Int, steps: Int
   /// When, in seconds since 1970.
   public var time: Double
@@ -14,6 +14,14 @@ public struct MetricsRecord: Sendable, Codable, Equatable {
   public var ending: String?
   /// What the phase ended with, if that was a mean of its first and its last model.
   public var mixing: String?
+
+  /// What there is to keep of the model that a phase began with, if its first update reports it: update 0.
+  init?(before progress: TrainingProgress, time: Double) {
+    guard let value = progress.validationBefore else { return nil }
+    (phase, step, steps, self.time) = (progress.phase, 0, progress.steps, time)
+    bestBy = progress.measure.metricName
+    values = [progress.measure.metricName: value]
+  }
 
   /// What there is to keep of a progress report; numbers that are not finite are left out.
   init(_ progress: TrainingProgress, time: Double) {

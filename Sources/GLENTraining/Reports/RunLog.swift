@@ -47,9 +47,13 @@ public final class RunLog {
         progress.step % interval == 0 || progress.step <= Self.firstRecords
           || progress.step == progress.steps || progress.validation != nil
       else { return }
-      let record = MetricsRecord(progress, time: now())
-      try metrics?.write(contentsOf: Self.line(record))
-      try events?.append(record)
+      let time = now()
+      for record in [
+        MetricsRecord(before: progress, time: time), MetricsRecord(progress, time: time),
+      ].compactMap(\.self) {
+        try metrics?.write(contentsOf: Self.line(record))
+        try events?.append(record)
+      }
     } catch {
       hasFailed = true
       warn("the run's metrics can no longer be written: \(error.localizedDescription)")
@@ -121,6 +125,8 @@ public final class RunLog {
     _ url: URL, before progress: TrainingProgress
   ) -> (bytes: Data, records: [MetricsRecord], damaged: Int) {
     guard let data = try? Data(contentsOf: url) else { return (Data(), [], 0) }
+    // With the first update what was measured before it is written anew.
+    let first = progress.step > 1 ? progress.step : 0
     let order = TrainingSession.Phase.allCases.map(\.rawValue)
     func place(_ phase: String) -> Int { order.firstIndex(of: phase) ?? order.count }
     var records: [MetricsRecord] = []
@@ -131,7 +137,7 @@ public final class RunLog {
         damaged += 1
         continue
       }
-      guard (place(record.phase), record.step) < (place(progress.phase), progress.step) else {
+      guard (place(record.phase), record.step) < (place(progress.phase), first) else {
         break
       }
       records.append(record)

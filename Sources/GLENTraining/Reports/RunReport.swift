@@ -61,7 +61,8 @@ public struct RunReport {
       return value > best?.values[validation] ?? -.infinity ? record : best
     }
     if let best, let value = best.values[validation] {
-      let name = "best \(Self.title(validation)), at \(best.step)"
+      let place = best.step > 0 ? "at \(best.step)" : "before the first update"
+      let name = "best \(Self.title(validation)), \(place)"
       cards.append((name, String(format: "%.1f", value * 100)))
     }
     if let share = records.last(where: { $0.values["identifiers/unique_share"] != nil })?
@@ -72,8 +73,13 @@ public struct RunReport {
     let figures = cards.map {
       "<div><b>\(HTML.escaped($0.1))</b><span>\(HTML.escaped($0.0))</span></div>"
     }
+    let isOver = last.step == last.steps || last.ending != nil
+    let keptStart = isOver && best?.step == 0 && last.mixing == nil
     let ending =
-      (last.ending.map { "<p>Ended early: \(HTML.escaped($0)).</p>" } ?? "")
+      (keptStart
+        ? "<p>No validation was better than the first: its model is the one that it began with.</p>"
+        : "")
+      + (last.ending.map { "<p>Ended early: \(HTML.escaped($0)).</p>" } ?? "")
       + (last.mixing.map { "<p>Its model is a mean: \(HTML.escaped($0)).</p>" } ?? "")
     return """
       <h2>\(HTML.escaped(title))</h2>

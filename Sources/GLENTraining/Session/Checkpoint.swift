@@ -28,6 +28,16 @@ struct Checkpoint {
   var phase: String? { file.metadata["phase"] }
   /// Whether its phase is over.
   var hasEnded: Bool { file.metadata["ended"] == "yes" }
+  /// Before the names of what a run must agree on to go on from it.
+  static let fingerprintPrefix = "fingerprint: "
+  /// What a run must agree on to go on from it, by name.
+  var fingerprint: [String: String] {
+    Dictionary(
+      uniqueKeysWithValues: file.metadata.compactMap { key, part in
+        key.hasPrefix(Self.fingerprintPrefix)
+          ? (String(key.dropFirst(Self.fingerprintPrefix.count)), part) : nil
+      })
+  }
   /// The recipe that its run had, as JSON.
   var recipe: Data { Data((file.metadata["recipe"] ?? "").utf8) }
 
@@ -65,26 +75,37 @@ struct Checkpoint {
 
   /// Reads the newest that is whole.
   ///
-  /// If that is the one before, it takes the place of the newest, so that a damaged one is never kept as
-  /// the one before the next.
+  /// The one before stands in for one that is damaged or gone, and not for one that cannot be read, which may
+  /// be sound. Nothing is changed: see `takePlace`.
   ///
-  /// - Parameter warn: is told so.
+  /// - Parameter warn: is told which it is if not the newest.
   /// - Throws: what is wrong with the newest, if the one before is no better.
   static func newest(at url: URL, warn: (String) -> Void) throws -> Checkpoint {
-    do {
+    let problem: TensorError
+    do throws(TensorError) {
       return try Checkpoint(contentsOf: url)
     } catch {
-      let earlier = predecessor(of: url)
-      guard let found = try? Checkpoint(contentsOf: earlier) else {
-        guard FileManager.default.fileExists(atPath: earlier.path) else { throw error }
-        throw TrainingError.checkpoint(
-          path: url.path, reason: "is of no use, nor is \(earlier.lastPathComponent) (\(error))")
-      }
-      warn("\(error); going on from the one before, \(earlier.lastPathComponent)")
-      guard rename(earlier.path, url.resolvingSymlinksInPath().path) == 0 else {
-        throw TrainingError.unwritableFile(path: url.path, reason: String(cString: strerror(errno)))
-      }
-      return found
+      problem = error
+    }
+    var isUnreadable = false
+    if case .file = problem { isUnreadable = FileManager.default.fileExists(atPath: url.path) }
+    let earlier = predecessor(of: url)
+    guard !isUnreadable, FileManager.default.fileExists(atPath: earlier.path) else { throw problem }
+    guard let found = try? Checkpoint(contentsOf: earlier) else {
+      throw TrainingError.checkpoint(
+        path: url.path, reason: "is of no use, nor is \(earlier.lastPathComponent) (\(problem))")
+    }
+    warn("\(problem); going on from the one before, \(earlier.lastPathComponent)")
+    return found
+  }
+
+  /// Makes the one that a run goes on from the newest, so that a damaged one is never kept as the one
+  /// before the next.
+  func takePlace(of newest: URL) throws(TrainingError) {
+    let newest = newest.resolvingSymlinksInPath()
+    guard url.resolvingSymlinksInPath() != newest else { return }
+    guard rename(url.path, newest.path) == 0 else {
+      throw .unwritableFile(path: newest.path, reason: String(cString: strerror(errno)))
     }
   }
 

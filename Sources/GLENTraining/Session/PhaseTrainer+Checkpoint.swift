@@ -37,16 +37,16 @@ extension PhaseTrainer {
       }
     }
     contents.append(("memory", .integers(memory, shape: [memory.count])))
-    try Checkpoint.write(
-      contents,
-      metadata: [
-        "phase": objective.name, "step": String(step), "updates": String(optimizer.step),
-        "moments": String(optimizer.moments.count), "fingerprint": fingerprint,
-        "recipe": String(decoding: recipe, as: UTF8.self), "ended": hasEnded ? "yes" : "",
-        "best": best.map { String($0.value.bitPattern) } ?? "",
-        "bestStep": best.map { String($0.step) } ?? "",
-        "validationsSinceBest": String(validationsSinceBest),
-      ], to: checkpointURL)
+    var metadata = [
+      "phase": objective.name, "step": String(step), "updates": String(optimizer.step),
+      "moments": String(optimizer.moments.count),
+      "recipe": String(decoding: recipe, as: UTF8.self), "ended": hasEnded ? "yes" : "",
+      "best": best.map { String($0.value.bitPattern) } ?? "",
+      "bestStep": best.map { String($0.step) } ?? "",
+      "validationsSinceBest": String(validationsSinceBest),
+    ]
+    for (name, part) in fingerprint { metadata[Checkpoint.fingerprintPrefix + name] = part }
+    try Checkpoint.write(contents, metadata: metadata, to: checkpointURL)
   }
 
   /// Goes on from a checkpoint of the same phase, data and fixed part of the recipe.
@@ -58,12 +58,17 @@ extension PhaseTrainer {
   ) throws -> Bool {
     let (file, url) = (checkpoint.file, checkpoint.url)
     guard checkpoint.phase == objective.name else { return false }
-    guard file.metadata["fingerprint"] == fingerprint else {
-      let changes = Recipe.differences(from: checkpoint.recipe, to: recipe)
+    let others = checkpoint.fingerprint.merging(fingerprint) { $0 == $1 ? "" : $1 }
+      .filter { !$0.value.isEmpty }.keys.sorted()
+    guard others.isEmpty else {
+      func numbers(_ parts: [String: String]) -> Data { Data((parts["recipe"] ?? "").utf8) }
+      let changes = Recipe.differences(
+        from: numbers(checkpoint.fingerprint), to: numbers(fingerprint))
       throw TrainingError.checkpoint(
         path: url.path,
-        reason: "belongs to another recipe, seed, corpus or start; resume with the same ones"
-          + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
+        reason:
+          "belongs to a run with another \(others.joined(separator: ", another ")); resume with the "
+          + "same" + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))"))
     }
     guard let step = file.metadata["step"].flatMap({ Int($0) }),
       let updates = file.metadata["updates"].flatMap({ Int($0) }),

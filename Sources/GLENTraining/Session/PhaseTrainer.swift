@@ -15,8 +15,10 @@ public struct PhaseTrainer {
   public internal(set) var step = 0
   /// Where checkpoints go; nil writes none.
   public var checkpointURL: URL?
-  /// What a checkpoint must agree on before it is resumed: the data, say.
-  public var fingerprint = ""
+  /// What a checkpoint must agree on before it is resumed, by name: the data, say.
+  ///
+  /// The numbers of a recipe, as JSON, are called `recipe`.
+  public var fingerprint: [String: String] = [:]
   /// The recipe as JSON, which a checkpoint keeps to say later what has changed.
   public var recipe = Data()
   /// Measures a model, higher is better; used every `validationInterval` updates.
@@ -93,6 +95,7 @@ public struct PhaseTrainer {
         // A phase that never does better than what it began with changes nothing.
         best = (try sound(objective) { try validate(model) }, 0, model)
       }
+      let before = step == 0 ? best?.value : nil
       let factor = schedule.factor(at: step)
       let clipping = o.clippingNorm > 0 && norm > o.clippingNorm ? o.clippingNorm / norm : 1
       try optimizer.update(&model, gradients, gradientScale: share * clipping) { name in
@@ -103,11 +106,12 @@ public struct PhaseTrainer {
       var progress = TrainingProgress(
         phase: objective.name, step: step, steps: o.steps, losses: losses,
         learningRate: factor * o.learningRate, gradientNorm: norm, stepsPerSecond: 0)
+      (progress.validationBefore, progress.measure) = (before, o.bestBy)
       if let validate, o.validationInterval > 0,
         step % o.validationInterval == 0 || step == o.steps
       {
         let value = try sound(objective) { try validate(model) }
-        (progress.validation, progress.measure) = (value, o.bestBy)
+        progress.validation = value
         if value > best?.value ?? -.infinity {
           best = (value, step, model)
           validationsSinceBest = 0

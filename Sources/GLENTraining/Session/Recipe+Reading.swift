@@ -1,8 +1,5 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import Foundation
+import GLENTensor
 
 extension Recipe {
   /// Reads a recipe: the keys of a JSON file over those of `base`.
@@ -12,17 +9,36 @@ extension Recipe {
   /// - Throws: `TrainingError.recipe` for a file that cannot be read, an unknown key, or a value of
   ///   the wrong type or out of range.
   public init(contentsOf url: URL, over base: Recipe) throws(TrainingError) {
-    guard let data = try? Data(contentsOf: url) else {
-      throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
-    }
     do {
-      self = try Self.merged(JSONDecoder().decode(JSONValue.self, from: data), over: base)
+      self = try Self.merged(
+        JSONDecoder().decode(JSONValue.self, from: Self.json(contentsOf: url)), over: base)
     } catch TrainingError.recipe(_, let reason) {
       throw .recipe(path: url.path, reason: reason)
+    } catch let error as TrainingError {
+      throw error
     } catch {
       throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
     }
     try validate(path: url.path)
+  }
+
+  /// A recipe's file, in which no object names a key twice: one of the two would be passed over.
+  static func json(contentsOf url: URL) throws(TrainingError) -> Data {
+    guard FileManager.default.fileExists(atPath: url.path) else {
+      throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
+    }
+    let data: Data
+    do {
+      data = try Data(contentsOf: url)
+    } catch {
+      throw .unreadableFile(path: url.path, reason: error.localizedDescription)
+    }
+    if let value = try? JSONDecoder().decode(JSONValue.self, from: data),
+      value.keyCount != JSONKeys.count(in: data)
+    {
+      throw .recipe(path: url.path, reason: "names a key twice")
+    }
+    return data
   }
 
   /// Changes values by assignments such as `keywords.optimization.steps=4000`, one after the other.
@@ -189,6 +205,15 @@ private indirect enum JSONValue: Codable, Equatable, CustomStringConvertible {
     return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "?"
   }
 
+  /// How many keys its objects have, those inside others too.
+  var keyCount: Int {
+    switch self {
+    case .object(let object): object.values.reduce(object.count) { $0 + $1.keyCount }
+    case .array(let array): array.reduce(0) { $0 + $1.keyCount }
+    default: 0
+    }
+  }
+
   /// Every value that is no object, with its path; and alone, in objects of its own.
   var leaves: [(path: String, value: JSONValue, alone: JSONValue)] {
     guard case .object(let object) = self, !object.isEmpty else { return [("", self, self)] }
@@ -202,15 +227,11 @@ private indirect enum JSONValue: Codable, Equatable, CustomStringConvertible {
   /// This value with the keys of another over its own; an unknown key is an error.
   func overlaid(with changes: JSONValue, path: String) throws -> JSONValue {
     guard case .object(var own) = self, case .object(let others) = changes else { return changes }
-    let isOptimization = path.hasSuffix("optimization.") || path == "queries."
     for (key, value) in others {
-      // `dropout` is absent from the encoded base where it is nil.
-      let isDropout = isOptimization && key == "dropout"
-      guard let old = own[key] ?? (isDropout ? .null : nil) else {
-        let names = Set(own.keys).union(isOptimization ? ["dropout"] : []).sorted()
+      guard let old = own[key] else {
         throw TrainingError.recipe(
           path: "recipe",
-          reason: "unknown key \(path)\(key); known: \(names.joined(separator: ", "))")
+          reason: "unknown key \(path)\(key); known: \(own.keys.sorted().joined(separator: ", "))")
       }
       own[key] = try old.overlaid(with: value, path: path + key + ".")
     }

@@ -218,6 +218,27 @@ extension Recipe {
 }
 
 extension Recipe.Optimization {
+  /// Encodes all keys, `dropout` as null where it is nil: laid over another recipe, what is written is this one.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: CodingKeys.self)
+    try values.encode(steps, forKey: .steps)
+    try values.encode(batchSize, forKey: .batchSize)
+    try values.encode(accumulation, forKey: .accumulation)
+    try values.encode(learningRate, forKey: .learningRate)
+    try values.encode(decoderLearningRate, forKey: .decoderLearningRate)
+    try values.encode(warmupSteps, forKey: .warmupSteps)
+    try values.encode(schedule, forKey: .schedule)
+    try values.encode(weightDecay, forKey: .weightDecay)
+    try values.encode(clippingNorm, forKey: .clippingNorm)
+    try values.encode(largestLoss, forKey: .largestLoss)
+    try values.encode(largestGradientNorm, forKey: .largestGradientNorm)
+    try values.encode(dropout, forKey: .dropout)
+    try values.encode(checkpointInterval, forKey: .checkpointInterval)
+    try values.encode(validationInterval, forKey: .validationInterval)
+    try values.encode(bestBy, forKey: .bestBy)
+    try values.encode(patience, forKey: .patience)
+  }
+
   /// These numbers without those that may change while a run goes on.
   var unchangeable: Self {
     var rest = Self(

@@ -20,7 +20,9 @@ public struct TrainingProgress: Sendable {
   public var measurements: [LossPart] = []
   /// The latest validation's value, if this update was followed by one.
   public var validation: Double?
-  /// What that value is, and the best one is chosen by.
+  /// The validation's value of the model that the phase began with, if this was its first update.
+  public var validationBefore: Double?
+  /// What these values are, and the best one is chosen by.
   public var measure = Recipe.ValidationMeasure.meanReciprocalRank
   /// After how many updates validation was best, if this one was followed by a validation; 0 if it
   /// was before the first.

@@ -15,7 +15,7 @@ extension TrainingSession {
     let corpus: TrainingCorpus
     let validator: Validator?
     /// What a checkpoint must agree on.
-    let fingerprint: String
+    let fingerprint: [String: String]
   }
 
   /// The corpus in tokens, and the model before its first update.
@@ -90,26 +90,29 @@ extension TrainingSession {
   /// What part of a corpus a starter should know: of English text ours knows nine tenths.
   private static let leastSharedShare = 0.25
 
-  /// What a checkpoint must agree on.
+  /// What a checkpoint must agree on: checksums (FNV-1a) of everything that is trained or validated on.
   private func fingerprint(
     _ corpus: TrainingCorpus, _ validator: Validator?, _ configuration: T5Configuration
-  ) throws -> String {
+  ) throws -> [String: String] {
     let numbers = String(decoding: try Self.json(recipe.unchangeable), as: UTF8.self)
     let shape = String(decoding: try Self.json(configuration), as: UTF8.self)
-    // FNV-1a over everything that is trained on.
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    func add(_ values: some Sequence<Int>) {
-      for value in values { hash = (hash ^ UInt64(bitPattern: Int64(value))) &* 0x100_0000_01b3 }
+    func checksum(_ texts: some Sequence<[Int]>) -> String {
+      var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+      for value in texts.lazy.joined(separator: CollectionOfOne(-1)) {
+        hash = (hash ^ UInt64(bitPattern: Int64(value))) &* 0x100_0000_01b3
+      }
+      return String(hash, radix: 16)
     }
-    for document in corpus.documents { add(document.map(Int.init) + [-1]) }
-    for question in corpus.questions {
-      add(question.tokens.map(Int.init) + question.positives + [-1])
-    }
-    for query in corpus.generated { add(query.tokens.map(Int.init) + [query.document, -1]) }
-    for (query, positives) in validator?.judgedQueries ?? [] {
-      add(query.map(Int.init) + positives.sorted() + [-1])
-    }
-    return "\(numbers) seed \(seed) data \(hash) network \(shape)"
+    return [
+      "recipe": numbers, "seed": "\(seed)", "network": shape,
+      "corpus": checksum(corpus.documents.lazy.map { $0.map(Int.init) }),
+      "set of training questions": checksum(
+        corpus.questions.lazy.map { $0.tokens.map(Int.init) + [-2] + $0.positives }),
+      "set of generated queries": checksum(
+        corpus.generated.lazy.map { $0.tokens.map(Int.init) + [-2, $0.document] }),
+      "dev split": checksum(
+        (validator?.judgedQueries ?? []).lazy.map { $0.map(Int.init) + [-2] + $1.sorted() }),
+    ]
   }
 
   private func generatedQueries(

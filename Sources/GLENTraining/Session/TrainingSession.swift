@@ -177,6 +177,7 @@ public struct TrainingSession {
     _ objective: inout some TrainingObjective, resuming checkpoint: inout Checkpoint?
   ) throws {
     if let from = checkpoint, try trainer.resume(&model, &objective, from: from) {
+      if let url = trainer.checkpointURL { try from.takePlace(of: url) }
       for change in from.changes(to: trainer.recipe) { logger.warning("\(change)") }
       logger.info(
         "\(objective.name): going on from step \(trainer.step) of \(objective.optimization.steps)")
@@ -193,8 +194,11 @@ public struct TrainingSession {
   /// A phase that is over has had the numbers that it had: to change them would change nothing but the
   /// recipe that is saved.
   private func requireNumbersOfEndedPhases(_ checkpoint: Checkpoint) throws {
-    guard let index = phases.firstIndex(where: { $0.rawValue == checkpoint.phase }) else { return }
-    let ended = phases.prefix(checkpoint.hasEnded ? index + 1 : index)
+    // Whatever phases this run has: the earlier ones' work is in the checkpoint.
+    let order: [Phase] =
+      checkpoint.phase == Phase.queries.rawValue ? [.queries] : [.keywords, .refine]
+    guard let index = order.firstIndex(where: { $0.rawValue == checkpoint.phase }) else { return }
+    let ended = order.prefix(checkpoint.hasEnded ? index + 1 : index)
     let changes = Recipe.differences(from: checkpoint.recipe, to: try Self.json(recipe))
     for phase in ended {
       let key = [Phase.keywords: "keywords.", .refine: "refinement.", .queries: "queries."][phase]
@@ -202,7 +206,8 @@ public struct TrainingSession {
       throw TrainingError.checkpoint(
         path: checkpoint.url.path,
         reason:
-          "its \(phase.rawValue) phase is over; expected the numbers that it had, but \(change)")
+          "its \(phase.rawValue) phase is over, or was none of its run's; expected the numbers that it had, but \(change)"
+      )
     }
   }
 

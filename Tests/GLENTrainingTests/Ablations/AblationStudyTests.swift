@@ -275,6 +275,16 @@ import Testing
       let error = #expect(throws: TrainingError.self) { try study.run(dataset, in: output.url) }
       #expect(error?.description.contains("(\(name)") == true, "\(String(describing: error))")
     }
+    // Without dev a run would not be validated, unlike those that are there.
+    var bareFiles = ToyCorpus.files
+    bareFiles["qrels/test.tsv"] = bareFiles.removeValue(forKey: "qrels/dev.tsv")
+    let bare = try TemporaryFolder(bareFiles)
+    let withoutDev = try RetrievalDataset(contentsOf: bare.url)
+    let missing = #expect(throws: TrainingError.self) {
+      try study.run(withoutDev, in: output.url)
+    }
+    #expect(
+      missing?.description.contains("judgements of dev") == true, "\(String(describing: missing))")
     var tokenized = study
     tokenized.session.tokenizerURL = output.url.appendingPathComponent(
       "no-refinement/seed-1/spiece.model")
@@ -288,9 +298,12 @@ import Testing
         split: "validation", path: folder.url.path, available: ["dev", "test", "train"])
     ) { try study.run(dataset, in: output.url) }
     let measures = output.url.appendingPathComponent("no-refinement/seed-1/measures.json")
-    try Data("{".utf8).write(to: measures)
     study.splits = nil
-    let damage = #expect(throws: TrainingError.self) { try study.run(dataset, in: output.url) }
-    #expect(damage?.description.contains("measures.json: is damaged") == true)
+    let whole = try String(contentsOf: measures, encoding: .utf8)
+    for text in ["{", whole.replacing("R@10", with: "R@20")] {
+      try Data(text.utf8).write(to: measures)
+      let damage = #expect(throws: TrainingError.self) { try study.run(dataset, in: output.url) }
+      #expect(damage?.description.contains("measures.json: is damaged") == true)
+    }
   }
 }

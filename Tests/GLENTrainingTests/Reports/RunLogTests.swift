@@ -66,6 +66,31 @@ import Testing
     }
   }
 
+  /// What validation says before the first update is update 0; a phase that kept its first model says so.
+  @Test func theBeginningIsKept() throws {
+    let folder = try TemporaryFolder()
+    for _ in 1...2 {
+      let log = RunLog(folder: folder.url)
+      for step in 1...10 {
+        var progress = Self.progress("refine", step, validation: step == 10 ? 0.25 : nil)
+        if step == 1 { progress.validationBefore = 0.5 }
+        log.record(progress)
+      }
+    }
+    let records = try RunLog.records(in: folder.url)
+    #expect(records.map(\.step) == Array(0...10), "a new run writes it anew")
+    #expect(records[0].values == ["validation/MRR@10": 0.5])
+    #expect(records[0].bestBy == "validation/MRR@10")
+    #expect(try Self.events(folder).map(\.step) == [0] + Array(0...10), "with the file's own")
+    let page = try RunReport(folder: folder.url).html()
+    for part in [
+      "<b>50.0</b><span>best MRR@10, before the first update",
+      "its model is the one that it began with",
+    ] {
+      #expect(page.contains(part), "\(part)")
+    }
+  }
+
   @Test func aResumedRunCutsWhatItWritesAnew() throws {
     let folder = try TemporaryFolder([:])
     let first = RunLog(folder: folder.url)

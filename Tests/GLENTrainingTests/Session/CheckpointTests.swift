@@ -24,7 +24,7 @@ import Testing
   private static func trainer(at url: URL, validates: Bool) -> PhaseTrainer {
     var trainer = PhaseTrainer(key: RandomKey(seed: 4))
     trainer.checkpointURL = url
-    trainer.fingerprint = "this recipe"
+    trainer.fingerprint = ["recipe": "{\"n\": 3}", "seed": "1", "corpus": "c"]
     if validates { trainer.validate = { try value(of: $0) } }
     return trainer
   }
@@ -205,10 +205,10 @@ import Testing
 
   /// Resumes and checks that a refusal changes nothing.
   private static func refusal(
-    _ url: URL, fingerprint: String = "this recipe"
+    _ url: URL, fingerprint changes: [String: String] = [:]
   ) throws -> (any Error)? {
     var trainer = trainer(at: url, validates: true)
-    trainer.fingerprint = fingerprint
+    trainer.fingerprint.merge(changes) { $1 }
     var objective = try ToyCorpus.refinement(recipe(validates: true))
     var model = try ToyCorpus.model(seed: 99)
     let (before, memory) = (try bits(of: model), objective.memory)
@@ -228,8 +228,17 @@ import Testing
     let folder = try TemporaryFolder()
     let parts = try Parts(in: folder)
     #expect(try Self.refusal(parts.url) == nil)
-    let error = try Self.refusal(parts.url, fingerprint: "another recipe") as? TrainingError
-    #expect(error?.description.contains("another recipe, seed, corpus or start") == true)
+    for (changes, text) in [
+      (["recipe": "{\"n\": 4}"], "another recipe; resume with the same (n is 4 and was 3)"),
+      (["seed": "2"], "another seed; resume with the same"),
+      (["seed": "2", "corpus": "d"], "another corpus, another seed; resume with the same"),
+      (["dev split": "e"], "another dev split; resume with the same"),
+    ] {
+      let error = try Self.refusal(parts.url, fingerprint: changes) as? TrainingError
+      #expect(
+        error?.description == "\(parts.url.path): belongs to a run with \(text)",
+        "\(error?.description ?? "")")
+    }
   }
 
   @Test func oneOfAnotherPhaseChangesNothing() throws {
@@ -309,7 +318,9 @@ import Testing
     try trainer.train(&model, &objective)
     var warnings: [String] = []
     func newest() throws -> String? {
-      try Checkpoint.newest(at: url) { warnings.append($0) }.file.metadata["step"]
+      let found = try Checkpoint.newest(at: url) { warnings.append($0) }
+      try found.takePlace(of: url)
+      return found.file.metadata["step"]
     }
     #expect(try newest() == "6" && warnings.isEmpty)
     var damaged = try Data(contentsOf: url)
@@ -323,6 +334,16 @@ import Testing
     try FileManager.default.moveItem(at: url, to: Checkpoint.predecessor(of: url))
     #expect(Checkpoint.exists(at: url))
     #expect(try newest() == "3" && warnings.count == 2)
+    // What cannot be read may be sound: nothing is put in its place.
+    let aside = folder.url.appendingPathComponent("aside")
+    try FileManager.default.copyItem(at: url, to: Checkpoint.predecessor(of: url))
+    try FileManager.default.moveItem(at: url, to: aside)
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: false)
+    let unreadable = #expect(throws: TensorError.self) { try newest() }
+    #expect(unreadable?.description.contains("is not a regular file") == true)
+    #expect(FileManager.default.fileExists(atPath: Checkpoint.predecessor(of: url).path))
+    try FileManager.default.removeItem(at: url)
+    try FileManager.default.moveItem(at: aside, to: url)
     // Neither is any good.
     for url in [url, Checkpoint.predecessor(of: url)] { try damaged.write(to: url) }
     let error = #expect(throws: TrainingError.self) { try newest() }
@@ -349,7 +370,9 @@ import Testing
     }
     #expect(try names(disk) == ["other.previous.safetensors", "other.safetensors"])
     try Data("damaged".utf8).write(to: file)
-    #expect(try Checkpoint.newest(at: url) { _ in }.file.metadata["step"] == "3")
+    let found = try Checkpoint.newest(at: url) { _ in }
+    try found.takePlace(of: url)
+    #expect(found.file.metadata["step"] == "3")
     #expect(try Checkpoint(contentsOf: file).file.metadata["step"] == "3")
     #expect(try names(folder) == ["checkpoint.safetensors"])
     Checkpoint.remove(at: url)

@@ -245,6 +245,32 @@ struct RecipeTests {
     #expect(recipe == .small)
   }
 
+  /// What is saved with a model is its recipe, whatever it is laid over.
+  @Test(arguments: [Recipe.paper, .small], [Recipe.paper, .small])
+  func whatIsWrittenIsTheSameRecipe(recipe: Recipe, base: Recipe) throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("recipe.json")
+    try JSONEncoder().encode(recipe).write(to: url)
+    #expect(try Recipe(contentsOf: url, over: base) == recipe)
+  }
+
+  @Test(arguments: [
+    "{\"identifierLength\": 3, \"identifierLength\": 4}",
+    "{\"keywords\": {\"chunkLength\": 9}, \"keywords\": {\"chunkWeight\": 2}}",
+    "{\"keywords\": {\"chunkWeight\": 9, \"chunkWeight\": 2}}",
+  ])
+  func aKeyThatIsThereTwiceIsRefused(text: String) throws {
+    #expect(try Self.refusal(text).contains("names a key twice"))
+  }
+
+  @Test func aFileThatCannotBeReadIsThere() throws {
+    let folder = try TemporaryFolder()
+    let error = #expect(throws: TrainingError.self) {
+      try Recipe(contentsOf: folder.url, over: .small)
+    }
+    #expect(error?.description.contains("cannot be read") == true)
+  }
+
   @Test func aFileMayNameItsPreset() throws {
     let recipe = try Self.read(
       "{\"about\": \"x\", \"preset\": \"paper\", \"identifierLength\": 7}", over: .small)
