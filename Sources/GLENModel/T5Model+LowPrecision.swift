@@ -17,7 +17,8 @@ extension T5Model {
     return result
   }
 
-  private static func isQuantized(_ name: String) -> Bool {
+  /// Whether a parameter is one of the matrices.
+  static func isQuantized(_ name: String) -> Bool {
     !name.hasSuffix("norm.weight") && !name.hasSuffix("relative_attention_bias.weight")
   }
 

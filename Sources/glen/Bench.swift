@@ -52,6 +52,9 @@ struct Bench: ParsableCommand {
     guard temperature > 0, temperature.isFinite else {
       throw ValidationError("--temperature must be above 0")
     }
+    guard refine || temperature == 1 else {
+      throw ValidationError("--temperature is of phase 2; give --refine, too")
+    }
     guard type == nil && callers == 1 || !(train || refine) else {
       throw ValidationError(
         "--type and --callers are for inference; leave them out with --train and --refine")
@@ -71,6 +74,7 @@ struct Bench: ParsableCommand {
     let backend = try device.backend()
     var t5 = try startModel(on: backend)
     if let type { t5 = try t5.quantized(to: type) }
+    if train || refine { try t5.requireFloat32(path: model, to: "train") }
     t5.recomputesBlocks = recompute
     let work = BenchmarkWork(
       task: task, batch: batch, lengths: length, identifierLength: identifierLength,

@@ -55,7 +55,10 @@ struct GenerateQueries: ParsableCommand {
     generator.batchSize = batch
     generator.seed = seed
     Interruption.listen()
+    var isFirst = true
     let count = try generator.write(documents, to: URL(fileURLWithPath: out)) { done in
+      if isFirst, done > 0 { Console.error("going on behind \(counted(done, "document"))") }
+      isFirst = false
       Console.status("\(done) of \(documents.count) documents")
     } shouldStop: {
       Interruption.isRequested

@@ -63,7 +63,7 @@ enum Failure {
   }
 
   /// The codes of sysexits.h: 65 for bad data, 66 for missing input, 70 for what is our own fault,
-  /// 74 for output that cannot be written.
+  /// 74 for output that cannot be written, 75 for what may be tried again later.
   static func exitCode(of error: any Error) -> Int32 {
     switch error {
     case CUDAError.missingLibrary, CUDAError.noDevice: 64
@@ -77,6 +77,7 @@ enum Failure {
     where !FileManager.default.fileExists(atPath: path):
       66
     case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
+    case TrainingError.folderInUse: 75
     case TrainingError.unwritableFile, TokenizerError.unwritable, IndexError.foreignFolder: 74
     case TensorError.file(_, let reason) where writingFailures.contains(where: reason.hasPrefix): 74
     case IndexError.fileSystem(let operation, _, _) where writingOperations.contains(operation): 74

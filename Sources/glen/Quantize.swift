@@ -29,6 +29,7 @@ struct Quantize: ParsableCommand {
       throw ValidationError("--out is the model itself; give another folder")
     }
     var t5 = try T5Model(folder: from, warn: Console.error)
+    try t5.requireFloat32(path: from.path, to: "quantize")
     if let name = try t5.nameOfNonFiniteParameter() {
       throw ModelError.checkpoint(path: from.path, reason: "\(name) has a value that is no number")
     }

@@ -62,6 +62,18 @@ struct LowPrecisionModelTests {
     #expect(error?.description.contains("gptq") == true)
   }
 
+  /// What config.json says of the weights is what they are.
+  @Test func otherWeightsThanSaidAreRefused() throws {
+    let claimed = ["quantization_config": ["quant_method": "glen", "weights": "bf16"]]
+    for model in [try SmallModel.make(), try SmallModel.make().quantized(to: .int8)] {
+      let folder = try TemporaryFolder()
+      try model.save(to: folder.url)
+      try SmallModel.change(folder, claimed)
+      let error = #expect(throws: ModelError.self) { try T5Model(folder: folder.url) }
+      #expect(error?.description.contains("is not in bf16, as config.json says") == true)
+    }
+  }
+
   @Test func aMissingMatrixIsNamed() throws {
     let folder = try TemporaryFolder()
     try SmallModel.make().quantized(to: .int8).save(to: folder.url)

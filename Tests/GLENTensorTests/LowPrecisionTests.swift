@@ -188,6 +188,14 @@ struct LowPrecisionTests {
       ("linear", { _ = try linear(packed, weight) }),
       ("reshaped", { _ = try packed.reshaped(to: [12]) }),
       ("packed", { _ = try packed.packed(as: .bf16) }),
+      (
+        "makeUnique",
+        {
+          var (copy, other) = (packed, packed)
+          try copy.makeUnique()
+          try other.makeUnique()
+        }
+      ),
       ("valueWithPullback: 1", { _ = try valueWithPullback(of: [weight, packed]) { $0 } }),
       (
         "linear",

@@ -75,4 +75,14 @@ struct ParallelTests {
       #expect(visits(of: 8, grain: 1, jobs: 3, on: backend).allSatisfy { $0 == 3 })
     }
   }
+
+  @Test func aContainersQuotaIsWorthProcessors() {
+    let worth = [
+      "200000 100000\n": 2, "150000 100000": 2, "50000 100000": 1, "6400000 100000": 64,
+    ]
+    for (text, count) in worth { #expect(CPUBackend.processors(quota: text) == count) }
+    for text in ["max 100000\n", "", "0 100000", "1 0", "x y"] {
+      #expect(CPUBackend.processors(quota: text) == nil)
+    }
+  }
 }

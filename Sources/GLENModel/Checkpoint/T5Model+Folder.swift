@@ -42,9 +42,13 @@ extension T5Model {
         throw ModelError.checkpoint(path: folder.path, reason: "the tensor \(name) is missing")
       }
       isUsed.insert(name)
-      if configuration.precision != nil,
-        let packed = try place.packedTensor(name, shape: shape, on: backend)
-      {
+      if let precision = configuration.precision, Self.isQuantized(name) {
+        guard let packed = try place.packedTensor(name, shape: shape, on: backend),
+          packed.precision == precision
+        else {
+          throw ModelError.checkpoint(
+            path: folder.path, reason: "\(name) is not in \(precision), as config.json says")
+        }
         isUsed.insert(name + SafetensorsFile.scaleSuffix)
         return packed
       }

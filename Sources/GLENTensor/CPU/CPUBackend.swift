@@ -24,15 +24,17 @@ public final class CPUBackend: Backend {
   /// The caller and `threadCount - 1` workers.
   private nonisolated(unsafe) let team: OpaquePointer?
 
-  /// A backend that splits work over `threadCount` threads; by default one for each processor, or
-  /// what the environment variable `GLEN_THREADS` says.
+  /// A backend that splits work over `threadCount` threads; by default one for each processor (as many as a
+  /// container's quota is worth), or what the environment variable `GLEN_THREADS` says.
+  ///
+  /// OpenBLAS is set to one thread for the whole process.
   ///
   /// Products of low precision use no wider instructions than `instructionSet`, by default what
   /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are. All other
   /// loops go by that variable alone, as it is when the first of them runs.
   public init(threadCount: Int? = nil, instructionSet: InstructionSet? = nil) {
     let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
-    let wanted = threadCount ?? environment ?? ProcessInfo.processInfo.activeProcessorCount
+    let wanted = threadCount ?? environment ?? Self.processorCount
     self.threadCount = min(max(wanted, 1), 256)
     self.instructionSet =
       instructionSet ?? InstructionSet.allCases.first { $0.kernels == glen_kernel_limit() }
@@ -42,6 +44,20 @@ public final class CPUBackend: Backend {
   }
 
   deinit { glen_team_destroy(team) }
+
+  /// Processors that there are for this process: no more than its container may use of them.
+  private static var processorCount: Int {
+    let quota = try? String(contentsOfFile: "/sys/fs/cgroup/cpu.max", encoding: .utf8)
+    return min(ProcessInfo.processInfo.activeProcessorCount, quota.flatMap(processors) ?? .max)
+  }
+
+  /// What a control group's `cpu.max`, microseconds in a period of others, is worth in processors; nil
+  /// for `max`.
+  static func processors(quota: String) -> Int? {
+    let numbers = quota.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+    guard numbers.count == 2, numbers[0] > 0, numbers[1] > 0 else { return nil }
+    return max(1, (numbers[0] + numbers[1] / 2) / numbers[1])
+  }
 
   /// What to call the device in messages.
   public var name: String { "cpu" }

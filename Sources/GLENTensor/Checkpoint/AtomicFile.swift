@@ -24,7 +24,7 @@ public enum AtomicFile {
     to url: URL, keepingEarlierAs other: URL? = nil,
     _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
-    let url = url.resolvingSymlinksInPath()
+    let url = target(of: url)
     var status = stat()
     if stat(url.path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
       try writeDirectly(to: url.path, body)
@@ -77,6 +77,21 @@ public enum AtomicFile {
     try write(to: url) { append in try data.withUnsafeBytes(append) }
   }
 
+  /// The file that is written in the place of `url`: where symbolic links lead, even to what is not there
+  /// yet.
+  package static func target(of url: URL) -> URL {
+    var url = url.resolvingSymlinksInPath()
+    // What does not exist is not resolved; forty links are the system's limit, too.
+    for _ in 0..<40 {
+      guard
+        let next = try? FileManager.default.destinationOfSymbolicLink(atPath: url.path)
+      else { break }
+      let parent = url.deletingLastPathComponent()
+      url = URL(fileURLWithPath: next, relativeTo: parent).absoluteURL.resolvingSymlinksInPath()
+    }
+    return url
+  }
+
   /// Gives a file a second name, in place of what has that name.
   private static func keep(_ url: URL, as other: URL) {
     let temporary = other.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
@@ -91,7 +106,7 @@ public enum AtomicFile {
   ///
   /// - Throws: `TensorError.file` with the path and the system's reason.
   public static func checkWritable(_ url: URL) throws(TensorError) {
-    let path = url.resolvingSymlinksInPath().path
+    let path = target(of: url).path
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
       let isFolder = status.st_mode & S_IFMT == S_IFDIR

@@ -125,8 +125,11 @@ public struct Tensor: Sendable {
 
   /// Makes sure that nobody else sees what is written here next.
   ///
+  /// - Throws: `TensorError.invalidArgument` for a tensor of low precision, which nobody writes to;
+  ///   `.outOfMemory`.
   /// - Complexity: O(1) when the storage is unshared and not a mapped file's, otherwise one copy.
   public mutating func makeUnique() throws(TensorError) {
+    if let precision { throw Operation.lowPrecision("makeUnique", precision) }
     if isSole { return }
     let copy = try Storage(byteCount: count * 4, on: backend)
     backend.copy(region, to: Region(copy), count: count)

@@ -191,14 +191,14 @@ public struct AblationStudy {
     let model = try model(of: trained, dataset)
     evaluates(run.name)
     let retriever = try Indexer(model: model).index(dataset.documents)
-    for split in splits where known[split] == nil {
-      if session.shouldStop() { throw CancellationError() }
-      known[split] = try report(run.ablation, split, of: dataset, by: retriever)
-    }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     try TrainingSession.makeFolder(run.url)
-    try AtomicFile.write(encoder.encode(known), to: run.measuresURL)
+    for split in splits where known[split] == nil {
+      if session.shouldStop() { throw CancellationError() }
+      known[split] = try report(run.ablation, split, of: dataset, by: retriever)
+      try AtomicFile.write(encoder.encode(known), to: run.measuresURL)
+    }
     return known
   }
 

@@ -42,11 +42,11 @@ public struct QueryGenerator: Sendable {
   /// file is `<name>.unfinished-<number>`; the same call goes on where an earlier one was stopped or killed.
   ///
   /// - Parameters:
-  ///   - progress: receives the number of documents that are done.
+  ///   - progress: receives the number of documents that are done, first of those that were there.
   ///   - shouldStop: asked before every batch; true ends with `CancellationError`.
   /// - Returns: how many queries there are; one that came out empty is written and does not count.
-  /// - Throws: `TrainingError.unwritableFile`, `.folderInUse` if another process writes the same,
-  ///   `ModelError`, `TensorError`, `CancellationError`.
+  /// - Throws: `TrainingError.unwritableFile`, also if another process writes the same; `ModelError`,
+  ///   `TensorError`, `CancellationError`.
   @discardableResult
   public func write(
     _ documents: [Document], to url: URL, progress: (Int) -> Void = { _ in },
@@ -58,6 +58,7 @@ public struct QueryGenerator: Sendable {
         + IdentifierSettings.maskedTokens(pieceCount: tokenizer.pieceCount, vocabularySize: size))
     let mask = try settings.mask(vocabularySize: size, on: model.backend)
     var file = try UnfinishedQueries(for: url, madeBy: checksum(of: documents))
+    progress(file.lineCount)
     for first in stride(from: file.lineCount, to: documents.count, by: max(batchSize, 1)) {
       if shouldStop() { throw CancellationError() }
       let range = first..<min(first + max(batchSize, 1), documents.count)

@@ -10,87 +10,93 @@ import GLENTensor
 /// A file of generated queries on its way, which takes its name when it is whole.
 ///
 /// Until then it is `<name>.unfinished-<what makes it>`: whoever makes the same queries again, of the same
-/// documents, goes on behind its last whole line.
+/// documents, goes on behind its last whole line. What is no file (a pipe, a terminal) is written directly.
 struct UnfinishedQueries {
   /// The lines that are there.
   private(set) var lineCount = 0
   /// The queries in them that are not empty.
   private(set) var queryCount = 0
 
-  private let url: URL
   private let output: URL
+  /// The name until then; nil for what is no file.
+  private let unfinished: URL?
   private let handle: FileHandle
 
   /// Opens the file that was left, or makes one.
   ///
-  /// - Throws: `TrainingError.unwritableFile`, `.folderInUse` if another process writes it.
+  /// - Throws: `TrainingError.unwritableFile`, also if another process is at it.
   init(for output: URL, madeBy checksum: TextChecksum) throws(TrainingError) {
-    self.output = output.resolvingSymlinksInPath()
+    let output = AtomicFile.target(of: output)
     var status = stat()
-    if stat(output.path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-      // A pipe or a terminal: nothing to go on from, and no name to take.
-      let descriptor = open(output.path, O_WRONLY | O_CLOEXEC)
-      guard descriptor >= 0 else {
-        throw .unwritableFile(path: output.path, reason: String(cString: strerror(errno)))
-      }
-      handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-      url = output
-      return
-    }
-    url = URL(fileURLWithPath: self.output.path + ".unfinished-" + checksum.text)
-    let descriptor = open(url.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw .unwritableFile(path: output.path, reason: String(cString: strerror(errno)))
-    }
+    let isFile = stat(output.path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+    let unfinished = URL(fileURLWithPath: output.path + ".unfinished-" + checksum.text)
+    let descriptor =
+      isFile
+      ? open(unfinished.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+      : open(output.path, O_WRONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Self.failure(output) }
     handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw .folderInUse(path: url.path) }
-    do {
-      try skipWholeLines()
-    } catch {
-      throw .unwritableFile(path: url.path, reason: error.localizedDescription)
+    (self.output, self.unfinished) = (output, isFile ? unfinished : nil)
+    guard isFile else { return }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
+      throw .unwritableFile(
+        path: unfinished.path, reason: "another process that makes the same queries")
     }
+    let length = try skipWholeLines()
+    guard ftruncate(descriptor, off_t(length)) == 0, lseek(descriptor, off_t(length), SEEK_SET) >= 0
+    else { throw Self.failure(unfinished) }
   }
 
   /// Appends whole lines.
+  ///
+  /// - Throws: `TrainingError.unwritableFile`.
   mutating func append(_ lines: [GeneratedQueries.Line]) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let data = try lines.reduce(into: Data()) { $0 += try encoder.encode($1) + Data("\n".utf8) }
-    try writing { try $0.write(contentsOf: data) }
+    var written = 0
+    while written < data.count {
+      let count = data[written...].withUnsafeBytes { bytes in
+        write(handle.fileDescriptor, bytes.baseAddress, bytes.count)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw Self.failure(unfinished ?? output) }
+      written += count
+    }
     lines.forEach { count($0) }
   }
 
   /// Gives the file its name.
+  ///
+  /// - Throws: `TrainingError.unwritableFile`.
   func finish() throws(TrainingError) {
-    guard url != output else { return }
-    try writing { try $0.synchronize() }
-    guard rename(url.path, output.path) == 0 else {
-      throw .unwritableFile(path: output.path, reason: String(cString: strerror(errno)))
+    guard let unfinished else { return }
+    guard fsync(handle.fileDescriptor) == 0, rename(unfinished.path, output.path) == 0 else {
+      throw Self.failure(output)
     }
   }
 
-  /// Counts what is there, and cuts off a line that a kill has left in two.
-  private mutating func skipWholeLines() throws {
+  /// Counts what is there, and gives its length without a line that a kill has left in two.
+  private mutating func skipWholeLines() throws(TrainingError) -> Int {
     var rest = Data()
-    var length: UInt64 = 0
-    while let block = try handle.read(upToCount: 1 << 20), !block.isEmpty {
-      rest += block
-      while let end = rest.firstIndex(of: 0x0A) {
-        guard
-          let line = try? JSONDecoder().decode(
-            GeneratedQueries.Line.self, from: rest[rest.startIndex..<end])
-        else { return try cut(at: length) }
-        count(line)
-        length += UInt64(end - rest.startIndex + 1)
-        rest = rest[(end + 1)...]
+    var length = 0
+    do {
+      while let block = try handle.read(upToCount: 1 << 20), !block.isEmpty {
+        rest += block
+        while let end = rest.firstIndex(of: 0x0A) {
+          let text = rest[rest.startIndex..<end]
+          guard let line = try? JSONDecoder().decode(GeneratedQueries.Line.self, from: text) else {
+            return length
+          }
+          count(line)
+          length += text.count + 1
+          rest = rest[(end + 1)...]
+        }
       }
+    } catch {
+      throw Self.failure(unfinished ?? output)
     }
-    try cut(at: length)
-  }
-
-  private func cut(at length: UInt64) throws {
-    try handle.truncate(atOffset: length)
-    try handle.seek(toOffset: length)
+    return length
   }
 
   private mutating func count(_ line: GeneratedQueries.Line) {
@@ -98,11 +104,7 @@ struct UnfinishedQueries {
     queryCount += line.queries.count { !$0.isEmpty }
   }
 
-  private func writing(_ body: (FileHandle) throws -> Void) throws(TrainingError) {
-    do {
-      try body(handle)
-    } catch {
-      throw .unwritableFile(path: url.path, reason: error.localizedDescription)
-    }
+  private static func failure(_ url: URL) -> TrainingError {
+    .unwritableFile(path: url.path, reason: String(cString: strerror(errno)))
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import GLENText
 
 /// Keeps what a training run reports in its folder: `metrics.jsonl`, and the same for TensorBoard.
 ///
@@ -100,7 +101,7 @@ public final class RunLog {
     let url = Self.metricsURL(in: folder)
     let kept = Self.keptRecords(url, before: progress)
     if kept.damaged > 0 {
-      warn("\(kept.damaged) lines of \(url.path) are no records and are left out from now on")
+      warn("left out what is no record in \(url.path): \(counted(kept.damaged, "line"))")
     }
     try kept.bytes.write(to: url, options: .atomic)
     let metrics = try FileHandle(forWritingTo: url)

@@ -74,7 +74,9 @@ public struct RunReport {
       "<div><b>\(HTML.escaped($0.1))</b><span>\(HTML.escaped($0.0))</span></div>"
     }
     let isOver = last.step == last.steps || last.ending != nil
-    let keptStart = isOver && best?.step == 0 && last.mixing == nil
+    // A run may have been resumed without validation.
+    let keptStart =
+      isOver && best?.step == 0 && last.mixing == nil && last.values[validation] != nil
     let ending =
       (keptStart
         ? "<p>No validation was better than the first: its model is the one that it began with.</p>"

@@ -44,7 +44,7 @@ struct Checkpoint {
   /// Where the one before `url` is: beside the file itself, if `url` is a symbolic link, since a second name
   /// is of the same file system.
   static func predecessor(of url: URL) -> URL {
-    let url = url.resolvingSymlinksInPath()
+    let url = AtomicFile.target(of: url)
     return url.deletingPathExtension().appendingPathExtension("previous").appendingPathExtension(
       url.pathExtension)
   }
@@ -56,9 +56,11 @@ struct Checkpoint {
     }
   }
 
-  /// Whether there is one, or one before it.
+  /// Whether there is one, or one before it, or a symbolic link to one that is not there now.
   static func exists(at url: URL) -> Bool {
-    [url, predecessor(of: url)].contains { FileManager.default.fileExists(atPath: $0.path) }
+    let manager = FileManager.default
+    return [url, predecessor(of: url)].contains { manager.fileExists(atPath: $0.path) }
+      || (try? manager.destinationOfSymbolicLink(atPath: url.path)) != nil
   }
 
   /// Writes one in the place of an earlier one, which becomes the one before when this one is whole.
@@ -102,8 +104,8 @@ struct Checkpoint {
   /// Makes the one that a run goes on from the newest, so that a damaged one is never kept as the one
   /// before the next.
   func takePlace(of newest: URL) throws(TrainingError) {
-    let newest = newest.resolvingSymlinksInPath()
-    guard url.resolvingSymlinksInPath() != newest else { return }
+    let newest = AtomicFile.target(of: newest)
+    guard AtomicFile.target(of: url) != newest else { return }
     guard rename(url.path, newest.path) == 0 else {
       throw .unwritableFile(path: newest.path, reason: String(cString: strerror(errno)))
     }
@@ -113,7 +115,7 @@ struct Checkpoint {
   ///
   /// The newest goes last: while it is there, a run has not ended.
   static func remove(at url: URL) {
-    for url in [predecessor(of: url), url.resolvingSymlinksInPath(), url] {
+    for url in [predecessor(of: url), AtomicFile.target(of: url), url] {
       try? FileManager.default.removeItem(at: url)
     }
   }

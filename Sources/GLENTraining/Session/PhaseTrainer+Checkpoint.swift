@@ -58,6 +58,13 @@ extension PhaseTrainer {
   ) throws -> Bool {
     let (file, url) = (checkpoint.file, checkpoint.url)
     guard checkpoint.phase == objective.name else { return false }
+    guard !checkpoint.fingerprint.isEmpty || fingerprint.isEmpty else {
+      throw TrainingError.checkpoint(
+        path: url.path,
+        reason:
+          "is of another version of glen; end the run with that one, or delete its files checkpoint.* "
+          + "to begin anew")
+    }
     let others = checkpoint.fingerprint.merging(fingerprint) { $0 == $1 ? "" : $1 }
       .filter { !$0.value.isEmpty }.keys.sorted()
     guard others.isEmpty else {

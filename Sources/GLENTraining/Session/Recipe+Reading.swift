@@ -28,10 +28,14 @@ extension Recipe {
       throw .fileNotFound(path: url.path, expected: "a recipe in JSON")
     }
     let data: Data
-    do {
-      data = try Data(contentsOf: url)
+    do throws(TensorError) {
+      let file = try MappedFile(url)
+      data = withExtendedLifetime(file) { Data(file.bytes) }
     } catch {
-      throw .unreadableFile(path: url.path, reason: error.localizedDescription)
+      guard case .file(_, let reason) = error else {
+        throw .recipe(path: url.path, reason: "\(error)")
+      }
+      throw .unreadableFile(path: url.path, reason: reason)
     }
     if let value = try? JSONDecoder().decode(JSONValue.self, from: data),
       value.keyCount != JSONKeys.count(in: data)
@@ -70,7 +74,11 @@ extension Recipe {
         reason: "a preset would undo what was set before it; name it in the recipe's file, or use "
           + "--preset")
     }
-    let literal = try? JSONDecoder().decode(JSONValue.self, from: Data(parts[1].utf8))
+    let text = Data(parts[1].utf8)
+    let literal = try? JSONDecoder().decode(JSONValue.self, from: text)
+    guard literal.map({ $0.keyCount == JSONKeys.count(in: text) }) ?? true else {
+      throw .recipe(path: assignment, reason: "names a key twice")
+    }
     var change = literal ?? .string(String(parts[1]))
     for key in parts[0].split(separator: ".", omittingEmptySubsequences: false).reversed() {
       change = .object([String(key): change])
@@ -180,10 +188,10 @@ private indirect enum JSONValue: Codable, Equatable, CustomStringConvertible {
       self = .number(number)
     } else if let string = try? container.decode(String.self) {
       self = .string(string)
-    } else if let array = try? container.decode([JSONValue].self) {
-      self = .array(array)
-    } else {
+    } else if container.decodeNil() {
       self = .null
+    } else {
+      self = .array(try container.decode([JSONValue].self))
     }
   }
 

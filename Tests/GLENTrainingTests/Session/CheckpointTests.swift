@@ -228,6 +228,12 @@ import Testing
     let folder = try TemporaryFolder()
     let parts = try Parts(in: folder)
     #expect(try Self.refusal(parts.url) == nil)
+    var old = parts
+    old.metadata = old.metadata.filter { !$0.key.hasPrefix(Checkpoint.fingerprintPrefix) }
+    try old.write()
+    let version = try Self.refusal(old.url) as? TrainingError
+    #expect(version?.description.contains("another version of glen") == true)
+    try parts.write()
     for (changes, text) in [
       (["recipe": "{\"n\": 4}"], "another recipe; resume with the same (n is 4 and was 3)"),
       (["seed": "2"], "another seed; resume with the same"),
@@ -375,6 +381,14 @@ import Testing
     #expect(found.file.metadata["step"] == "3")
     #expect(try Checkpoint(contentsOf: file).file.metadata["step"] == "3")
     #expect(try names(folder) == ["checkpoint.safetensors"])
+    // The file is gone, or its disk: the one before it, or the link, says that a run is here.
+    let before = disk.url.appendingPathComponent("other.previous.safetensors")
+    try FileManager.default.moveItem(at: file, to: before)
+    #expect(Checkpoint.exists(at: url))
+    #expect(try Checkpoint.newest(at: url) { _ in }.file.metadata["step"] == "3")
+    try FileManager.default.removeItem(at: before)
+    #expect(Checkpoint.exists(at: url))
+    #expect(throws: TensorError.self) { try Checkpoint.newest(at: url) { _ in } }
     Checkpoint.remove(at: url)
     #expect(try names(disk).isEmpty && names(folder).isEmpty)
   }

@@ -230,6 +230,8 @@ struct RecipeTests {
   }
 
   @Test(arguments: [
+    ("keywords={\"queryWeight\": 1, \"queryWeight\": 3}", "names a key twice"),
+    ("keywords.optimization.dropout=1e999", "dropout"),
     ("about=x", "is no value"), ("preset=paper", "--preset"),
     ("keywords.optimization.steps=1e30", "never as large"),
     ("steps", "is no assignment"), ("=3", "is no assignment"), ("step=3", "unknown key step;"),
