@@ -98,7 +98,7 @@ ROWS = [
         (PYTORCH, GLEN): 2.5, (CTRANSLATE2, GLEN): 1.25, (CTRANSLATE2_INT8, GLEN_INT8): 2.0,
         (ONNXRUNTIME, GLEN): 1, (ONNXRUNTIME_INT8, GLEN_INT8): 1,
     }, callers=8),
-    Row("small", 16, 156, {(PYTORCH, GLEN): 1.3}, train=True),
+    Row("small", 16, 156, {(PYTORCH, GLEN): 2.0}, train=True),
 ]
 
 
