@@ -312,16 +312,21 @@ import Testing
     }
   }
 
-  /// What is left when the newest is damaged, or gone, is the one before.
-  @Test func theOneBeforeIsKept() throws {
-    let folder = try TemporaryFolder()
-    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
-    var trainer = Self.trainer(at: url, validates: false)
-    var recipe = Self.recipe(validates: false)
+  /// Trains a phase that leaves the checkpoints after its third and its sixth update.
+  private static func leaveTwo(at url: URL) throws {
+    var trainer = trainer(at: url, validates: false)
+    var recipe = recipe(validates: false)
     recipe.keywords.optimization.checkpointInterval = 3
     var objective = try ToyCorpus.keywords(recipe)
     var model = try ToyCorpus.model()
     try trainer.train(&model, &objective)
+  }
+
+  /// What is left when the newest is damaged, or gone, is the one before.
+  @Test func theOneBeforeIsKept() throws {
+    let folder = try TemporaryFolder()
+    let url = folder.url.appendingPathComponent("checkpoint.safetensors")
+    try Self.leaveTwo(at: url)
     var warnings: [String] = []
     func newest() throws -> String? {
       let found = try Checkpoint.newest(at: url) { warnings.append($0) }
@@ -365,12 +370,7 @@ import Testing
     let file = disk.url.appendingPathComponent("other.safetensors")
     try Data().write(to: file)
     try FileManager.default.createSymbolicLink(at: url, withDestinationURL: file)
-    var trainer = Self.trainer(at: url, validates: false)
-    var recipe = Self.recipe(validates: false)
-    recipe.keywords.optimization.checkpointInterval = 3
-    var objective = try ToyCorpus.keywords(recipe)
-    var model = try ToyCorpus.model()
-    try trainer.train(&model, &objective)
+    try Self.leaveTwo(at: url)
     func names(_ folder: TemporaryFolder) throws -> [String] {
       try FileManager.default.contentsOfDirectory(atPath: folder.url.path).sorted()
     }
