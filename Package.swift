@@ -71,8 +71,8 @@ let package = Package(
     .executableTarget(
       name: "glen",
       dependencies: [
-        "GLENCUDA", "GLENIndex", "GLENModel", "GLENStarter", "GLENTensor", "GLENTestSupport",
-        "GLENText", "GLENTraining",
+        "CGLENBLAS", "GLENCUDA", "GLENIndex", "GLENModel", "GLENStarter", "GLENTensor",
+        "GLENTestSupport", "GLENText", "GLENTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
       ],

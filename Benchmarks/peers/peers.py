@@ -374,8 +374,7 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
 def limit_threads(count: int) -> None:
     """Gives PyTorch and every `glen` started later the same `count` threads, and cores."""
     torch.set_num_threads(count)
-    for variable in ["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"]:
-        os.environ[variable] = str(count)
+    os.environ["OMP_NUM_THREADS"] = str(count)
     if hasattr(os, "sched_setaffinity"):  # Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 

@@ -1,8 +1,26 @@
 #ifndef GLEN_BLAS_SHIM_H
 #define GLEN_BLAS_SHIM_H
-// The two symbols of OpenBLAS that the library calls, declared here so that it does not matter in
+// What of OpenBLAS is called, declared here so that it does not matter in
 // which folder a system keeps cblas.h.
 void cblas_sgemm(int order, int transposeA, int transposeB, int m, int n, int k, float alpha,
                  const float *a, int lda, const float *b, int ldb, float beta, float *c, int ldc);
 void openblas_set_num_threads(int count);
+int openblas_get_num_threads(void);
+
+// One thread from now on. Setting the number makes threads that have ended begin again.
+static inline void glen_hold_openblas_to_one_thread(void) {
+  if (openblas_get_num_threads() != 1) openblas_set_num_threads(1);
+}
+
+// OpenBLAS starts a thread for every processor when it is loaded, and each spins for up to a tenth of a
+// second before it sleeps. Nothing here ever gives them work, and a program that asks one question and
+// ends has little more than that tenth: this ends them, as OpenBLAS itself does before a fork. Only for a
+// program's first line: a product of somebody else's that runs meanwhile would never end.
+static inline void glen_end_openblas_threads(void) {
+#if defined(__linux__)
+  extern int blas_thread_shutdown_(void) __attribute__((weak));
+  glen_hold_openblas_to_one_thread();
+  if (blas_thread_shutdown_) blas_thread_shutdown_();
+#endif
+}
 #endif

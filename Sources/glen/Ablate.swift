@@ -5,6 +5,7 @@ import GLENTraining
 
 struct Ablate: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "ablate",
     abstract: "Train a recipe without each of its parts, and print what each is worth.",
     discussion: """
       The rows are those of the paper's Tables 5, 6 and 8: full, no-keywords, no-annealing,

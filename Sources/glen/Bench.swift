@@ -7,6 +7,7 @@ import GLENTraining
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Time encoding, rollout and scores, or a training step, on random tokens.")
 
   @Option(help: "A T5 folder, or a preset's name for random weights.") var model: String

@@ -30,6 +30,7 @@ private struct ChangeReport: Encodable {
 
 struct Add: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "add",
     abstract: "Add documents to an index, with its own model and without training.",
     discussion: "All documents become visible in one step; whoever has the index open keeps it.")
 
@@ -59,6 +60,7 @@ struct Add: ParsableCommand {
 
 struct Remove: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "remove",
     abstract: "Remove documents from an index.",
     discussion: "An id that is not in the index is an error, and then nothing is removed.")
 
@@ -80,6 +82,7 @@ struct Remove: ParsableCommand {
 
 struct Compact: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "compact",
     abstract: "Merge an index's segments into one, without the removed documents.",
     discussion: "Identifiers and weights stay as they are; the model is not needed.")
 

@@ -7,6 +7,7 @@ import GLENTraining
 
 struct Evaluate: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "evaluate",
     abstract: "Rank the questions of a split and print Recall, MRR, nDCG and AP.",
     discussion: """
       With --hybrid the index's ranking is fused with BM25 over the model's pieces, and the table \

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CGLENBLAS
 import Foundation
 import GLENCUDA
 import GLENIndex
@@ -15,7 +16,8 @@ struct Glen: ParsableCommand {
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
       Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
-      internal error, 74 output that cannot be written (a full disk, say), 130 stopped by Ctrl-C, 143 by
+      internal error, 74 output that cannot be written (a full disk, say), 75 a folder that another
+      run has, 130 stopped by Ctrl-C, 143 by
       SIGTERM, 129 by SIGHUP.
       """,
     version: "0.1.0",
@@ -28,7 +30,9 @@ struct Glen: ParsableCommand {
     ])
 
   static func main() {
+    glen_end_openblas_threads()
     do {
+      try checkEnvironment()
       var command = try parseAsRoot()
       do {
         try command.run()
@@ -41,6 +45,20 @@ struct Glen: ParsableCommand {
       }
     } catch {
       exit(withError: error)
+    }
+  }
+}
+
+extension Glen {
+  /// The library takes what it knows and leaves the rest; whoever misspells here should hear of it.
+  fileprivate static func checkEnvironment() throws {
+    let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
+    if let count = environment["GLEN_THREADS"], !(1...256).contains(Int(count) ?? 0) {
+      throw ValidationError("GLEN_THREADS must be 1 to 256, not '\(count)'")
+    }
+    if let name = environment["GLEN_CPU_KERNELS"], InstructionSet(rawValue: name) == nil {
+      let names = InstructionSet.allCases.map(\.rawValue).joined(separator: ", ")
+      throw ValidationError("GLEN_CPU_KERNELS must be one of \(names), not '\(name)'")
     }
   }
 }

@@ -6,6 +6,7 @@ import GLENTraining
 
 struct Index: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "index",
     abstract: "Give every document of a corpus its identifier and write an index.",
     discussion: """
       With --identifiers the model reads no document: the identifiers come from a file, a line a \

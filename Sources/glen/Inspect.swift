@@ -8,6 +8,7 @@ import GLENTraining
 
 struct Inspect: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "inspect",
     abstract: "Show what an index holds, and how healthy its identifiers are.")
 
   @Argument(help: "An index folder.") var index: String
@@ -118,6 +119,7 @@ struct Inspect: ParsableCommand {
 
 struct Verify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "verify",
     abstract: "Check all files of an index and of its model against their checksums.")
 
   @Argument(help: "An index folder.") var index: String

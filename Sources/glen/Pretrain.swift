@@ -6,6 +6,7 @@ import GLENTraining
 
 struct Pretrain: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "pretrain",
     abstract: "Pre-train a model on text of your own, for `glen train --starter` to begin from.",
     discussion: """
       The text is JSON lines, plain or .gz: passages {"_id", "text", "title"}, as in a corpus.jsonl, and

@@ -6,6 +6,7 @@ import GLENTensor
 
 struct Quantize: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "quantize",
     abstract: "Round a model's weights to 8 or 16 bits, for faster answers on the processor.",
     discussion: """
       The new folder is indexed, searched and evaluated as any other, and cannot be trained. An index

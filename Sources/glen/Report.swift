@@ -5,6 +5,7 @@ import GLENTraining
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "report",
     abstract: "Show a training run's curves, tables and recipe on one HTML page.",
     discussion: "A run in progress can be shown too. The page needs no other file and no network.")
 

@@ -4,6 +4,7 @@ import GLENIndex
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "search",
     abstract: "Answer questions from an index.")
 
   @Argument(help: "An index folder.") var index: String

@@ -6,6 +6,7 @@ import GLENTensor
 
 struct States: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "states",
     abstract: "Write a text's encoder states, decoder states and logits, for comparison.")
 
   @Option(help: "A model folder.") var model: String

@@ -4,6 +4,7 @@ import GLENTraining
 
 struct Train: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "train",
     abstract: "Train a model on a dataset, one phase or both.",
     discussion: """
       A model begins from the starter that comes with glen, a small pre-trained T5 whose layers take

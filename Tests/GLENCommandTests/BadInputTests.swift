@@ -18,6 +18,18 @@ struct BadInputTests {
     #expect(!outcome.error.contains("Fatal"), "\(outcome.error)", sourceLocation: location)
   }
 
+  // MARK: Environment
+
+  @Test(arguments: [
+    ("GLEN_THREADS", "many", "1 to 256"), ("GLEN_THREADS", "0", "1 to 256"),
+    ("GLEN_CPU_KERNELS", "avx", "avx2"),
+  ]) func misspelt(name: String, value: String, hint: String) throws {
+    let outcome = try CommandLineTool.shell("\(name)=\(value) $GLEN bench --model micro")
+    Self.expect(64, name, "'\(value)'", hint, from: outcome)
+    let unset = try CommandLineTool.shell("\(name)= $GLEN --version")
+    #expect(unset.status == 0, "\(unset.error)")
+  }
+
   // MARK: Usage
 
   @Test(arguments: [

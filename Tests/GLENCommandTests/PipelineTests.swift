@@ -10,6 +10,19 @@ struct PipelineTests {
     #expect(text.isEmpty || text.hasSuffix("\n"))
   }
 
+  #if os(Linux)
+    /// OpenBLAS starts a thread for every processor unless it is told not to before the program begins.
+    @Test func oneThreadIsOneThread() throws {
+      let outcome = try CommandLineTool.shell(
+        """
+        unset OPENBLAS_NUM_THREADS
+        GLEN_THREADS=1 "$GLEN" bench --model micro --runs 10000 > /dev/null &
+        sleep 0.5; grep Threads: /proc/$!/status; kill $!
+        """)
+      #expect(outcome.output.split(whereSeparator: \.isWhitespace) == ["Threads:", "1"])
+    }
+  #endif
+
   @Test func trainingAndIndexingPrintNoResults() throws {
     let (folder, train, index) = try ToyProject.shared.get()
     for outcome in [train, index] {

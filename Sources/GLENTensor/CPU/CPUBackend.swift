@@ -39,7 +39,7 @@ public final class CPUBackend: Backend {
     self.instructionSet =
       instructionSet ?? InstructionSet.allCases.first { $0.kernels == glen_kernel_limit() }
       ?? .portable
-    openblas_set_num_threads(1)
+    glen_hold_openblas_to_one_thread()
     team = glen_team_create(Int32(self.threadCount - 1))
   }
 

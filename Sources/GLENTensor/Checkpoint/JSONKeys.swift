@@ -10,6 +10,10 @@ package enum JSONKeys {
   ///
   /// - Parameter depth: counts those of objects in so many brackets only: 1 is the outermost's.
   package static func count(in json: Data, depth wanted: Int? = nil) -> Int {
+    json.withUnsafeBytes { count(in: $0, depth: wanted) }
+  }
+
+  private static func count(in json: UnsafeRawBufferPointer, depth wanted: Int?) -> Int {
     var (count, depth) = (0, 0)
     var (isInString, isEscaped) = (false, false)
     for byte in json {
