@@ -38,27 +38,15 @@ struct BlockArena {
     let (found, address) = free.remove(at: place)
     guard var block = blocks[address] else { return nil }
     block.isFree = false
-    let rest = found - size
-    guard rest >= smallestRest else {
-      blocks[address] = block
-      return (address, found)
+    if found - size >= smallestRest {
+      let rest = address + size
+      blocks[rest] = Block(size: found - size, previous: address, next: block.next, isFree: true)
+      if let next = block.next { blocks[next]?.previous = rest }
+      insert(rest, size: found - size)
+      (block.size, block.next) = (size, rest)
     }
-    if let next = block.next {
-      // From a gap's end: in a training step of T5-base 12 MB less is lost between blocks than from its
-      // beginning.
-      let cut = address + rest
-      blocks[address] = Block(size: rest, previous: block.previous, next: cut, isFree: true)
-      blocks[cut] = Block(size: size, previous: address, next: next, isFree: false)
-      blocks[next]?.previous = cut
-      insert(address, size: rest)
-      return (cut, size)
-    }
-    // From the beginning of a segment's end, most of which may never have been touched.
-    blocks[address] = Block(
-      size: size, previous: block.previous, next: address + size, isFree: false)
-    blocks[address + size] = Block(size: rest, previous: address, next: nil, isFree: true)
-    insert(address + size, size: rest)
-    return (address, size)
+    blocks[address] = block
+    return (address, block.size)
   }
 
   /// Takes back a block, and joins it with free neighbours.

@@ -78,11 +78,12 @@ extension CPUBackend {
         }
       }
     } else {
-      // A thread is worth its while for half a megabyte of weights, or as long a computation.
+      // A thread is worth its while for a quarter of a megabyte of weights, as in float32, or as long a
+      // computation.
       let cost = 16 * rowBytes * max(rows, 12) / 12
       work.pack(x, rows: rows, bytes: rows * rowBytes) { arguments in
         let arguments = arguments
-        parallel(panels, grain: 1 + (1 << 19) / max(cost, 1)) { range in
+        parallel(panels, grain: 1 + (1 << 18) / max(cost, 1)) { range in
           var part = arguments
           (part.first, part.last) = (range.lowerBound, range.upperBound)
           glen_packed_product(&part)
