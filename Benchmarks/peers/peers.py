@@ -353,6 +353,7 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
             times.append(f"| {row.title()} | {' | '.join(cells)} |")
             ratios += ratio_lines(row, timings)
         if size == "base" or arguments.quick:
+            say("cold starts")
             cold = cold_start_lines(glen, contenders.folders, arguments.turns)
     print(
         f"{processor()}, {os.cpu_count()} cores, {instructions()}; {description}; "
@@ -374,7 +375,8 @@ def run(arguments: argparse.Namespace, models: Path) -> None:
 def limit_threads(count: int) -> None:
     """Gives PyTorch and every `glen` started later the same `count` threads, and cores."""
     torch.set_num_threads(count)
-    os.environ["OMP_NUM_THREADS"] = str(count)
+    for variable in ["OMP_NUM_THREADS", "GLEN_THREADS"]:
+        os.environ[variable] = str(count)
     if hasattr(os, "sched_setaffinity"):  # Linux
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 

@@ -11,8 +11,8 @@ public struct T5Model: Sendable, ParameterContainer {
   var encoder: T5Encoder
   var decoder: T5Decoder
 
-  /// Whether training keeps only what goes into the two layers of each block of the encoder, and computes
-  /// their inside again on the way back: less memory, more time, the same numbers.
+  /// Whether training keeps only what goes into each block of the encoder, and computes the inside again on
+  /// the way back: less memory, more time, the same numbers.
   ///
   /// It is not saved with the model.
   public var recomputesBlocks = false

@@ -15,10 +15,9 @@ struct Glen: ParsableCommand {
     commandName: "glen",
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
-      Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70
-      internal error, 74 output that cannot be written (a full disk, say), 75 a folder that another
-      run has, 130 stopped by Ctrl-C, 143 by
-      SIGTERM, 129 by SIGHUP.
+      Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70 \
+      internal error, 74 output that cannot be written (a full disk, say), 75 a folder that another run has, \
+      130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
       """,
     version: "0.1.0",
     subcommands: [
@@ -32,9 +31,9 @@ struct Glen: ParsableCommand {
   static func main() {
     glen_end_openblas_threads()
     do {
-      try checkEnvironment()
       var command = try parseAsRoot()
       do {
+        try checkEnvironment()
         try command.run()
       } catch let error where exitCode(for: error) != .failure {
         // The parser's own: wrong usage, and help, which is no error at all.
@@ -53,8 +52,8 @@ extension Glen {
   /// The library takes what it knows and leaves the rest; whoever misspells here should hear of it.
   fileprivate static func checkEnvironment() throws {
     let environment = ProcessInfo.processInfo.environment.filter { !$0.value.isEmpty }
-    if let count = environment["GLEN_THREADS"], !(1...256).contains(Int(count) ?? 0) {
-      throw ValidationError("GLEN_THREADS must be 1 to 256, not '\(count)'")
+    if let count = environment["GLEN_THREADS"], Int(count) ?? 0 < 1 {
+      throw ValidationError("GLEN_THREADS must be a number from 1 on, not '\(count)'")
     }
     if let name = environment["GLEN_CPU_KERNELS"], InstructionSet(rawValue: name) == nil {
       let names = InstructionSet.allCases.map(\.rawValue).joined(separator: ", ")

@@ -10,19 +10,6 @@ struct PipelineTests {
     #expect(text.isEmpty || text.hasSuffix("\n"))
   }
 
-  #if os(Linux)
-    /// OpenBLAS starts a thread for every processor unless it is told not to before the program begins.
-    @Test func oneThreadIsOneThread() throws {
-      let outcome = try CommandLineTool.shell(
-        """
-        unset OPENBLAS_NUM_THREADS
-        GLEN_THREADS=1 "$GLEN" bench --model micro --runs 10000 > /dev/null &
-        sleep 0.5; grep Threads: /proc/$!/status; kill $!
-        """)
-      #expect(outcome.output.split(whereSeparator: \.isWhitespace) == ["Threads:", "1"])
-    }
-  #endif
-
   @Test func trainingAndIndexingPrintNoResults() throws {
     let (folder, train, index) = try ToyProject.shared.get()
     for outcome in [train, index] {
@@ -453,82 +440,6 @@ struct PipelineTests {
     for arguments in [["--help"], ["train", "--help"], ["help", "search"], ["--version"]] {
       let outcome = try CommandLineTool.run(arguments)
       #expect(outcome.status == 0 && !outcome.output.isEmpty && outcome.error.isEmpty)
-    }
-  }
-
-  // MARK: Starts
-
-  /// What a model begins from tells by its feed-forward layers: the starter's are gated.
-  @Test func trainingBeginsFromTheStarterUnlessToldOtherwise() throws {
-    let source = try ToyProject.folder()
-    let out = try TemporaryFolder()
-    func isGated(_ name: String, _ options: String...) throws -> Bool {
-      let outcome = try CommandLineTool.run(
-        [
-          "train", "--corpus", source.path("corpus"), "--recipe", source.path("recipe.json"),
-          "--phase", "keywords", "--out", out.path(name), "--set",
-          "keywords.optimization.steps=1",
-        ] + options)
-      #expect(outcome.status == 0, "\(outcome.error)")
-      let json = try Data(contentsOf: URL(fileURLWithPath: out.path(name + "/config.json")))
-      let configuration = try #require(
-        JSONSerialization.jsonObject(with: json) as? [String: Any])
-      #expect(configuration["d_model"] as? Int == (name == "micro" ? 64 : 128))
-      #expect(configuration["vocab_size"] as? Int == 80)
-      return configuration["is_gated_act"] as? Bool ?? false
-    }
-    #expect(try isGated("default"))
-    #expect(try !isGated("scratch", "--from-scratch"))
-    #expect(try !isGated("micro", "--size", "micro"))
-    // A model of one's own lends its layers as the starter does.
-    #expect(try isGated("own", "--starter", out.path("default")))
-    #expect(try !isGated("other", "--starter", out.path("scratch")))
-  }
-
-  // MARK: Interruption
-
-  /// Ctrl-C, and what a scheduler sends before it kills.
-  @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func anInterruptedTrainingIsResumed(signal: Int32)
-    throws
-  {
-    let folder = try TemporaryFolder(ToyProject.files)
-    try folder.write(Data(ToyProject.recipe(steps: 300).utf8), to: "recipe.json")
-    func arguments(_ name: String) -> [String] {
-      [
-        "train", "--corpus", folder.path("corpus"), "--out", folder.path(name), "--recipe",
-        folder.path("recipe.json"),
-      ]
-    }
-    let running = try CommandLineTool.launch(
-      try #require(CommandLineTool.url), arguments("stopped"))
-    let begin = ContinuousClock.now
-    while !running.errorSoFar().contains("keywords 1/"), running.process.isRunning,
-      ContinuousClock.now - begin < .seconds(30)
-    {
-      Thread.sleep(forTimeInterval: 0.02)
-    }
-    kill(running.process.processIdentifier, signal)
-    let stopped = try CommandLineTool.finish(running)
-    #expect(stopped.status == 128 + signal && !stopped.isSignal, "\(stopped.error)")
-    #expect(stopped.error.contains("--resume"))
-    #expect(stopped.output.isEmpty)
-    let checkpoint = folder.path("stopped/checkpoint.safetensors")
-    #expect(FileManager.default.fileExists(atPath: checkpoint))
-    #expect(!FileManager.default.fileExists(atPath: folder.path("stopped/model.safetensors")))
-
-    let resumed = try CommandLineTool.run(arguments("stopped") + ["--resume"])
-    #expect(resumed.status == 0, "\(resumed.error)")
-    let step = resumed.error.split(separator: "\n").compactMap {
-      $0.wholeMatch(of: /keywords: going on from step (\d+) of 300/).flatMap { Int($0.output.1) }
-    }
-    #expect(step.count == 1 && (1..<300).contains(step[0]), "\(resumed.error)")
-    #expect(!FileManager.default.fileExists(atPath: checkpoint))
-    let whole = try CommandLineTool.run(arguments("whole"))
-    #expect(whole.status == 0)
-    for name in ["model.safetensors", "spiece.model", "glen.json", "config.json"] {
-      #expect(
-        FileManager.default.contentsEqual(
-          atPath: folder.path("stopped/\(name)"), andPath: folder.path("whole/\(name)")), "\(name)")
     }
   }
 }

@@ -7,8 +7,7 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
   var feedForward: T5FeedForward
   var feedForwardNorm: Tensor
 
-  /// Self-attention: x `[length, width]` and what its tokens take from one another.
-  func attended(
+  func callAsFunction(
     _ x: consuming Tensor, offsets: SequenceOffsets, bias: RelativePositionBias,
     _ c: T5Configuration, dropout: Dropout
   ) throws(TensorError) -> Tensor {
@@ -17,15 +16,9 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
       queries: linear(normed, attention.query), keys: linear(normed, attention.key),
       values: linear(normed, attention.value), heads: c.heads, queryOffsets: offsets,
       keyOffsets: offsets, bias: bias, dropout: dropout.split(0).mask)
-    return try dropout.split(1).residual(mixed, attention.output, adding: consume x)
-  }
-
-  /// The feed-forward layer: x `[length, width]` and what each token becomes by itself.
-  func fedForward(
-    _ x: consuming Tensor, _ c: T5Configuration, dropout: Dropout
-  ) throws(TensorError) -> Tensor {
-    let normed = try rmsNorm(x, weight: feedForwardNorm, epsilon: c.normEpsilon)
-    return try feedForward(normed, adding: consume x, dropout: dropout.split(2))
+    let attended = try dropout.split(1).residual(mixed, attention.output, adding: consume x)
+    let again = try rmsNorm(attended, weight: feedForwardNorm, epsilon: c.normEpsilon)
+    return try feedForward(again, adding: consume attended, dropout: dropout.split(2))
   }
 
   /// Visits under the names that follow the block's own.
@@ -51,8 +44,7 @@ public struct T5Encoder: Sendable {
 
   /// The final states of packed embeddings `[length, width]`; the same shape.
   ///
-  /// - Parameter recomputes: whether the insides of a block's two layers are computed again on the way back, not
-  ///   kept.
+  /// - Parameter recomputes: whether a block's inside is computed again on the way back, not kept.
   func callAsFunction(
     _ embeddings: Tensor, offsets: SequenceOffsets, _ c: T5Configuration, dropout: Dropout,
     recomputes: Bool = false
@@ -64,16 +56,12 @@ public struct T5Encoder: Sendable {
     for (index, block) in blocks.enumerated() {
       let place = dropout.split(index + 2)
       guard recomputes else {
-        x = try block.attended(consume x, offsets: offsets, bias: bias, c, dropout: place)
-        x = try block.fedForward(consume x, c, dropout: place)
+        x = try block(consume x, offsets: offsets, bias: bias, c, dropout: place)
         continue
       }
       x = try recomputed(block, [x, bias.table]) { block, inputs throws(TensorError) in
-        try block.attended(
+        try block(
           inputs[0], offsets: offsets, bias: bias.replacing(table: inputs[1]), c, dropout: place)
-      }
-      x = try recomputed(block, [x]) { block, inputs throws(TensorError) in
-        try block.fedForward(inputs[0], c, dropout: place)
       }
     }
     return try dropout.split(1)(rmsNorm(x, weight: finalNorm, epsilon: c.normEpsilon))

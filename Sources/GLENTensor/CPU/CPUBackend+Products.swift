@@ -89,6 +89,7 @@ extension CPUBackend {
     {
       return
     }
+    glen_hold_openblas_to_one_thread()
     let rowMajor: Int32 = 101
     let plain: Int32 = 111
     let transposed: Int32 = 112

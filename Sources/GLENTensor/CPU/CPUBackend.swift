@@ -27,7 +27,8 @@ public final class CPUBackend: Backend {
   /// A backend that splits work over `threadCount` threads; by default one for each processor (as many as a
   /// container's quota is worth), or what the environment variable `GLEN_THREADS` says.
   ///
-  /// OpenBLAS is set to one thread for the whole process.
+  /// OpenBLAS is set to one thread: for the whole process, or, where its threads are OpenMP's, for every
+  /// thread that asks it for a product.
   ///
   /// Products of low precision use no wider instructions than `instructionSet`, by default what
   /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are. All other
