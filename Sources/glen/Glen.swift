@@ -33,7 +33,10 @@ struct Glen: ParsableCommand {
     do {
       var command = try parseAsRoot()
       do {
-        try checkEnvironment()
+        // Help is a command, too, and never refused.
+        if configuration.subcommands.contains(where: { $0 == type(of: command) }) {
+          try checkEnvironment()
+        }
         try command.run()
       } catch let error where exitCode(for: error) != .failure {
         // The parser's own: wrong usage, and help, which is no error at all.
