@@ -15,6 +15,13 @@ struct SelfTest: ParsableCommand {
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Option(help: "A folder of parity cases, or one of them.") var parity: String?
   @Option(help: "Only operations whose names, with their extents, contain this.") var only: String?
+  @Option(
+    help: ArgumentHelp(
+      "Only the Kth of N parts of the operations' cases, for checkers that slow each down.",
+      valueName: "K/N"))
+  var part: Part?
+  @Flag(help: "Without the cases that differentiate: the operations of the backend alone.")
+  var withoutGradients = false
   @Flag(help: "Also time products, queries, indexing and training with a T5-base.")
   var benchmark = false
 
@@ -32,11 +39,13 @@ struct SelfTest: ParsableCommand {
 
   /// One line for each operation: how many of its cases pass, and the first that does not.
   private func checkOperations(on backend: any Backend) throws -> Int {
-    let cases = OperationCase.all.filter { operation in
+    let chosen = OperationCase.all.filter { operation in
       // A device that cannot search has nothing to show there.
       (operation.name != "search" || backend is any CodeScanner)
-        && only.map(operation.description.contains) ?? true
+        && (only.map(operation.description.contains) ?? true)
+        && !(withoutGradients && operation.gradientStep != nil)
     }
+    let cases = part.map { $0.of(chosen) } ?? chosen
     let rounding = Self.rounding(of: backend).operations
     var names: [String] = []
     for name in cases.map(\.name) where !names.contains(name) { names.append(name) }
@@ -63,12 +72,15 @@ struct SelfTest: ParsableCommand {
   /// What the factors' rounding may be off: in an operation's elements, in a model's loss, and, relative
   /// to the greatest, in its states and logits and in its gradients, where a unit of the feed-forward
   /// layer whose input is nearly 0 can come to lie on the other side.
+  ///
+  /// The longest sum of the operations, of 790 products of numbers below 2 and times 2, was off by 0.05
+  /// with TensorFloat-32 (H200); products so small are not rounded to bfloat16.
   static func rounding(
     of backend: any Backend
   ) -> (operations: Double, loss: Double, states: Double, gradients: Double) {
     switch (backend as? CUDABackend)?.precision {
     case nil, .float32: (0, 0, 0, 0)
-    case .tensorFloat32: (3e-2, 4e-3, 1e-2, 0.5)
+    case .tensorFloat32: (0.1, 4e-3, 1e-2, 0.5)
     case .bfloat16: (5e-2, 2e-2, 5e-2, 0.5)
     }
   }
@@ -77,5 +89,24 @@ struct SelfTest: ParsableCommand {
   static func row(_ name: String, _ result: String, _ remark: String = "") {
     let padded = name.padding(toLength: max(34, name.count), withPad: " ", startingAt: 0)
     Console.output("\(padded) \(result)\(remark.isEmpty ? "" : "   \(remark)")")
+  }
+}
+
+/// One of several parts of a list: every nth element, so that neighbours, which are alike, part.
+struct Part: ExpressibleByArgument {
+  /// The number of the part, from 1, and how many there are.
+  var number: Int, count: Int
+
+  init?(argument: String) {
+    let words = argument.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard words.count == 2, let number = words[0], let count = words[1],
+      1...max(count, 1) ~= number,
+      count > 0
+    else { return nil }
+    (self.number, self.count) = (number, count)
+  }
+
+  func of<Element>(_ list: [Element]) -> [Element] {
+    stride(from: number - 1, to: list.count, by: count).map { list[$0] }
   }
 }
