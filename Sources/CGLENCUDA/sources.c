@@ -45,6 +45,9 @@ static const char search[] = {
 static const char tables[] = {
 #embed "Kernels/tables.cu"
     , 0};
+static const char tiles[] = {
+#embed "Kernels/tiles.h"
+    , 0};
 static const char vocabulary[] = {
 #embed "Kernels/vocabulary.cu"
     , 0};
@@ -64,6 +67,7 @@ static const glen_cuda_source sources[] = {
     {"rows.cu", rows},
     {"search.cu", search},
     {"tables.cu", tables},
+    {"tiles.h", tiles},
     {"vocabulary.cu", vocabulary},
 };
 

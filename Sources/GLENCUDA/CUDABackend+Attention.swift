@@ -20,48 +20,52 @@ private struct Shapes {
 extension CUDABackend {
   /// Multi-head attention; a block for each tile of queries of each head of each sequence.
   public func attention(_ a: AttentionArguments) {
+    widen(a.bias?.table)
+    forgetRounded(a.output, a.logSums)
+    if !isSingle(a), roundedAttention(a) { return }
     var operands = Self.operands(a)
     operands.result = Self.target(a.output)
-    let count = a.totalQueries * a.heads * a.headWidth
-    var (copy, isAlone) = (UnsafeMutableRawPointer?.none, false)
-    widen(a.queries, a.keys, a.values, a.bias?.table)
-    forgetRounded(a.output, a.logSums)
-    if isSingle(a) {
-      copy = roundedTarget(a.output, count: count)
-      operands.rounded = Self.halves(copy)
-      launchSingles(.attentionOne, .attentionOneWide, &operands, a)
-    } else if isRounded(a) {
-      copy = roundedTarget(a.output, count: count)
-      isAlone = self.isAlone(copy, count: count)
-      operands.rounded = Self.halves(copy)
-      if isAlone { operands.result = nil }
-      launchRounded(.outputRounded, &operands, a, longest: a.longestQueries)
-    } else {
-      attend(.output, &operands, a, longest: a.longestQueries)
+    widen(a.queries)
+    guard isSingle(a) else {
+      widen(a.keys, a.values)
+      return attend(.output, &operands, a, longest: a.longestQueries)
     }
-    keep(copy, of: a.output, count: count, isAlone: isAlone)
+    let count = a.totalQueries * a.heads * a.headWidth
+    let copy = roundedTarget(a.output, count: count)
+    operands.rounded = Self.halves(copy)
+    findKeys(a, &operands)
+    launchSingles(.attentionOne, .attentionOneWide, &operands, a)
+    keep(copy, of: a.output, count: count)
   }
 
   /// The gradients of `attention`; the probabilities are computed again from the kept sums.
   public func attentionBackward(_ a: AttentionArguments, _ g: AttentionGradients) {
-    var operands = Self.operands(a)
-    operands.doutput = Self.floats(g.dOutput)
-    operands.result = Self.target(g.dQueries)
-    operands.accumulates = g.accumulatingQueries ? 1 : 0
-    operands.keys_result = Self.target(g.dKeys)
-    operands.accumulates_keys = g.accumulatingKeys ? 1 : 0
-    operands.values_result = Self.target(g.dValues)
-    operands.accumulates_values = g.accumulatingValues ? 1 : 0
-    widen(a.queries, a.keys, a.values, a.bias?.table, g.dOutput)
+    widen(a.bias?.table)
     forgetRounded(g.dQueries, g.dKeys, g.dValues, g.dBias)
-    if isSingle(a) {
-      widen(a.output)
-      withDistances(&operands, a, g, tiles: a.sequences) { operands in
-        launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
-      }
-    } else {
-      tiledBackward(&operands, a, g)
+    if !isSingle(a), roundedAttentionBackward(a, g) { return }
+    var operands = Self.operands(a, g)
+    widen(a.queries, a.output, g.dOutput)
+    guard isSingle(a) else {
+      widen(a.keys, a.values)
+      return tiledBackward(&operands, a, g)
     }
+    findKeys(a, &operands)
+    let count = a.totalQueries * a.heads * a.headWidth
+    let copy = roundedTarget(g.dQueries, count: count)
+    operands.rounded = Self.halves(copy)
+    withDistances(&operands, a, g, tiles: a.sequences) { operands in
+      launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
+    }
+    keep(copy, of: g.dQueries, count: count)
+  }
+
+  /// Keys and values for single queries: read as bfloat16 where they are there so alone.
+  private func findKeys(_ a: AttentionArguments, _ operands: inout glen_attention) {
+    let count = a.totalKeys * a.heads * a.headWidth
+    operands.half_keys = UnsafePointer(Self.halves(aloneCopy(of: a.keys, count: count)))
+    operands.half_values = UnsafePointer(Self.halves(aloneCopy(of: a.values, count: count)))
+    if operands.half_keys == nil { widen(a.keys) }
+    if operands.half_values == nil { widen(a.values) }
   }
 
   /// The gradients by tiles: those of the queries, then those of keys and values.
@@ -71,64 +75,28 @@ extension CUDABackend {
     // Without a query, too, keys and values have gradients to set.
     withScratch(floats: max(a.heads * a.totalQueries, 1)) { delta in
       let rowsOfBlock = Kernel.threads / 32
-      let halves = aloneCopy(of: a.output, count: a.totalQueries * a.heads * a.headWidth)
       launch(
         .attentionDelta,
         blocks: ((a.heads * a.totalQueries + rowsOfBlock - 1) / rowsOfBlock, 1, 1),
-        halves == nil ? .input(a.output) : .settled(a.output), .address(halves),
-        .input(g.dOutput), .address(delta), .count(a.heads), .count(a.headWidth),
-        .count(a.totalQueries))
-      operands.delta = UnsafePointer(delta.assumingMemoryBound(to: Float.self))
-      let isRounded = isRounded(a) && g.dOutput.offset % 4 == 0
-      let rows =
-        isRounded
-        ? Self.roundedTile
-        : Shapes.queries.kernel(headWidth: a.headWidth, longest: a.longestQueries).rows
+        .input(a.output), .input(g.dOutput), .address(delta), .count(a.heads),
+        .count(a.headWidth), .count(a.totalQueries))
+      operands.delta = delta.assumingMemoryBound(to: Float.self)
+      let rows = Shapes.queries.kernel(headWidth: a.headWidth, longest: a.longestQueries).rows
       let tiles = (a.longestQueries + rows - 1) / rows * a.sequences
-      let width = a.heads * a.headWidth
-      let (queries, keys) = (a.totalQueries * width, a.totalKeys * width)
-      let copies =
-        isRounded
-        ? (
-          roundedTarget(g.dQueries, count: queries), roundedTarget(g.dKeys, count: keys),
-          roundedTarget(g.dValues, count: keys)
-        ) : (nil, nil, nil)
-      operands.rounded = Self.halves(copies.0)
-      operands.rounded_keys = Self.halves(copies.1)
-      operands.rounded_values = Self.halves(copies.2)
-      let areAlone = (
-        isAlone(copies.0, count: queries, accumulating: g.accumulatingQueries),
-        isAlone(copies.1, count: keys, accumulating: g.accumulatingKeys),
-        isAlone(copies.2, count: keys, accumulating: g.accumulatingValues)
-      )
-      if areAlone.0 { operands.result = nil }
-      if areAlone.1 { operands.keys_result = nil }
-      if areAlone.2 { operands.values_result = nil }
       withDistances(&operands, a, g, tiles: tiles) { operands in
-        if isRounded {
-          launchRounded(.queriesRounded, &operands, a, longest: a.longestQueries)
-        } else {
-          attend(.queries, &operands, a, longest: a.longestQueries)
-        }
+        attend(.queries, &operands, a, longest: a.longestQueries)
       }
-      if isRounded {
-        launchRounded(.keysRounded, &operands, a, longest: a.longestKeys)
-      } else {
-        (operands.result, operands.accumulates) = (operands.keys_result, operands.accumulates_keys)
-        attend(.keys, &operands, a, longest: a.longestKeys)
-        operands.result = operands.values_result
-        operands.accumulates = operands.accumulates_values
-        attend(.values, &operands, a, longest: a.longestKeys)
-      }
-      keep(copies.0, of: g.dQueries, count: queries, isAlone: areAlone.0)
-      keep(copies.1, of: g.dKeys, count: keys, isAlone: areAlone.1)
-      keep(copies.2, of: g.dValues, count: keys, isAlone: areAlone.2)
+      (operands.result, operands.accumulates) = (operands.keys_result, operands.accumulates_keys)
+      attend(.keys, &operands, a, longest: a.longestKeys)
+      operands.result = operands.values_result
+      operands.accumulates = operands.accumulates_values
+      attend(.values, &operands, a, longest: a.longestKeys)
     }
   }
 
   /// The bias's gradient is the sum of the scores' by distance: first within each tile, by the
   /// kernel that `body` starts, then over the tiles, then over the distances of a bucket.
-  private func withDistances(
+  func withDistances(
     _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients, tiles: Int,
     _ body: (inout glen_attention) -> Void
   ) {
@@ -141,9 +109,9 @@ extension CUDABackend {
       operands.distances = memory.assumingMemoryBound(to: Float.self)
       body(&operands)
       operands.distances = nil
-      launchEach(
-        .attentionDistances, count: width, .address(memory), .count(tiles), .address(sums),
-        .count(width))
+      launch(
+        .attentionDistances, blocks: ((width + 31) / 32, 1, 1), .address(memory), .count(tiles),
+        .address(sums), .count(width))
       launch(
         .attentionBias, blocks: (a.heads, 1, 1), .address(sums), .at(bias.bucketOfDistance),
         .count(distances), .count(a.heads), .at(dBias))
@@ -153,16 +121,6 @@ extension CUDABackend {
   /// Whether no sequence has more than one query, as in a rollout.
   private func isSingle(_ a: AttentionArguments) -> Bool {
     a.longestQueries <= 1 && a.headWidth <= 768
-  }
-
-  /// Rows and columns of a tile of the kernels that round to bfloat16.
-  private static let roundedTile = 64
-
-  /// Whether products are of bfloat16 and the heads such that its kernels read them, four numbers at
-  /// once.
-  private func isRounded(_ a: AttentionArguments) -> Bool {
-    precision == .bfloat16 && a.headWidth <= Self.roundedTile && a.headWidth % 8 == 0
-      && [a.queries, a.keys, a.values].allSatisfy { $0.offset % 4 == 0 }
   }
 
   private func attend(
@@ -176,14 +134,6 @@ extension CUDABackend {
       blocks: (tiles * a.sequences, a.heads, (a.headWidth + columns - 1) / columns))
   }
 
-  private func launchRounded(
-    _ kernel: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments, longest: Int
-  ) {
-    let tiles = (longest + Self.roundedTile - 1) / Self.roundedTile
-    operands.tiles = tiles
-    launch(kernel, &operands, blocks: (tiles * a.sequences, a.heads, 1), threads: 128)
-  }
-
   private func launchSingles(
     _ narrow: Kernel, _ wide: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments
   ) {
@@ -191,7 +141,7 @@ extension CUDABackend {
       a.headWidth <= 64 ? narrow : wide, &operands, blocks: (a.sequences, a.heads, 1), threads: 128)
   }
 
-  private func launch(
+  func launch(
     _ kernel: Kernel, _ operands: inout glen_attention, blocks: (x: Int, y: Int, z: Int),
     threads: Int = Kernel.threads
   ) {
@@ -201,7 +151,21 @@ extension CUDABackend {
     }
   }
 
-  private static func operands(_ a: AttentionArguments) -> glen_attention {
+  /// The operands of the gradients' kernels.
+  static func operands(_ a: AttentionArguments, _ g: AttentionGradients) -> glen_attention {
+    var operands = operands(a)
+    operands.doutput = floats(g.dOutput)
+    operands.result = target(g.dQueries)
+    operands.accumulates = g.accumulatingQueries ? 1 : 0
+    operands.keys_result = target(g.dKeys)
+    operands.accumulates_keys = g.accumulatingKeys ? 1 : 0
+    operands.values_result = target(g.dValues)
+    operands.accumulates_values = g.accumulatingValues ? 1 : 0
+    return operands
+  }
+
+  /// What the kernels of both directions read.
+  static func operands(_ a: AttentionArguments) -> glen_attention {
     var operands = glen_attention()
     operands.queries = floats(a.queries)
     operands.keys = floats(a.keys)
@@ -234,11 +198,11 @@ extension CUDABackend {
     UnsafePointer(target(region))
   }
 
-  private static func halves(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<UInt16>? {
+  static func halves(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<UInt16>? {
     memory?.assumingMemoryBound(to: UInt16.self)
   }
 
-  private static func target(_ region: Region) -> UnsafeMutablePointer<Float> {
+  static func target(_ region: Region) -> UnsafeMutablePointer<Float> {
     region.address.assumingMemoryBound(to: Float.self)
   }
 

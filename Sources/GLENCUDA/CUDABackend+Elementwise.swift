@@ -1,5 +1,6 @@
 import CGLENCUDA
 import GLENTensor
+import Synchronization
 
 extension CUDABackend {
   /// Starts a kernel whose threads loop over `count` elements.
@@ -24,34 +25,43 @@ extension CUDABackend {
 
   /// y = max(x, 0).
   public func relu(_ x: Region, into y: Region, count: Int) {
-    let rounded = x.offset % 4 == 0 ? roundedTarget(y, count: count) : nil
-    let isAlone = isAlone(rounded, count: count)
-    launchEach(
-      .relu, count: count, .input(x), .at(y), .count(count), .address(rounded), .flag(isAlone))
-    keep(rounded, of: y, count: count, isAlone: isAlone)
+    let isAligned = [x, y].allSatisfy { $0.offset % 4 == 0 }
+    let target = target(y, count: count, isAligned: isAligned)
+    let source = source(x, count: count, isAligned: isAligned)
+    write(y, target, count: count) {
+      launchEach(
+        .relu, count: count, source.elements, source.halves, .settled(y), .count(count),
+        .address(target.copy), .flag(target.isAlone))
+    }
   }
 
   /// dx = dy where y > 0.
   public func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool) {
     let isAligned = [y, dy, dx].allSatisfy { $0.offset % 4 == 0 }
-    let rounded = isAligned ? roundedTarget(dx, count: count) : nil
-    let halves = isAligned ? aloneCopy(of: y, count: count) : nil
-    let isAlone = isAlone(rounded, count: count, accumulating: accumulating)
-    launchEach(
-      .reluBackward, count: count, halves == nil ? .input(y) : .settled(y), .address(halves),
-      .input(dy), .at(dx), .count(count), .flag(accumulating), .address(rounded), .flag(isAlone))
-    keep(rounded, of: dx, count: count, isAlone: isAlone)
+    let target = target(dx, count: count, isAligned: isAligned, accumulating: accumulating)
+    let (y, dy) = (
+      source(y, count: count, isAligned: isAligned), source(dy, count: count, isAligned: isAligned)
+    )
+    write(dx, target, count: count, accumulating: accumulating) {
+      launchEach(
+        .reluBackward, count: count, y.elements, y.halves, dy.elements, dy.halves, .settled(dx),
+        .count(count), .flag(accumulating), .address(target.copy), .flag(target.isAlone))
+    }
   }
 
   /// y = gelu(gate) up.
   public func gatedGELU(gate: Region, up: Region, into y: Region, count: Int) {
-    let rounded =
-      [gate, up].allSatisfy { $0.offset % 4 == 0 } ? roundedTarget(y, count: count) : nil
-    let isAlone = isAlone(rounded, count: count)
-    launchEach(
-      .gatedGELU, count: count, .input(gate), .input(up), .at(y), .count(count), .address(rounded),
-      .flag(isAlone))
-    keep(rounded, of: y, count: count, isAlone: isAlone)
+    let isAligned = [gate, up, y].allSatisfy { $0.offset % 4 == 0 }
+    let target = target(y, count: count, isAligned: isAligned)
+    let (gate, up) = (
+      source(gate, count: count, isAligned: isAligned),
+      source(up, count: count, isAligned: isAligned)
+    )
+    write(y, target, count: count) {
+      launchEach(
+        .gatedGELU, count: count, gate.elements, gate.halves, up.elements, up.halves, .settled(y),
+        .count(count), .address(target.copy), .flag(target.isAlone))
+    }
   }
 
   /// The gradients of `gatedGELU`.
@@ -59,9 +69,20 @@ extension CUDABackend {
     gate: Region, up: Region, dy: Region, dGate: Region, dUp: Region, count: Int,
     accumulatingGate: Bool, accumulatingUp: Bool
   ) {
-    launchEach(
-      .gatedGELUBackward, count: count, .input(gate), .input(up), .input(dy), .at(dGate), .at(dUp),
-      .count(count), .flag(accumulatingGate), .flag(accumulatingUp))
+    let toGate = target(dGate, count: count, isAligned: true, accumulating: accumulatingGate)
+    let toUp = target(dUp, count: count, isAligned: true, accumulating: accumulatingUp)
+    let (gate, up, dy) = (
+      source(gate, count: count), source(up, count: count), source(dy, count: count)
+    )
+    write(dGate, toGate, count: count, accumulating: accumulatingGate) {
+      write(dUp, toUp, count: count, accumulating: accumulatingUp) {
+        launchEach(
+          .gatedGELUBackward, count: count, gate.elements, gate.halves, up.elements, up.halves,
+          dy.elements, dy.halves, .settled(dGate), .settled(dUp), .count(count),
+          .flag(accumulatingGate), .flag(accumulatingUp), .address(toGate.copy),
+          .address(toUp.copy), .flag(toGate.isAlone), .flag(toUp.isAlone))
+      }
+    }
   }
 
   /// y = x / (1 - rate), or 0, by the same random numbers as on the processor.
@@ -69,14 +90,35 @@ extension CUDABackend {
     _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
     accumulating: Bool
   ) {
-    let rounded = first % 4 == 0 ? roundedTarget(y, count: count) : nil
-    let halves = aloneCopy(of: x, count: count)
-    let isAlone = halves != nil && isAlone(rounded, count: count, accumulating: accumulating)
-    launchEach(
-      .dropout, count: (first % 4 + count + 3) / 4, halves == nil ? .input(x) : .settled(x),
-      .address(halves), .at(y), .count(first), .count(count), .number(rate), .word(key.seed),
-      .word(key.stream), .flag(accumulating), .address(rounded), .flag(isAlone))
-    keep(rounded, of: y, count: count, isAlone: isAlone)
+    let source = source(x, count: count)
+    var target = target(y, count: count, isAligned: first % 4 == 0, accumulating: accumulating)
+    if case .address(nil) = source.halves { target.isAlone = false }
+    write(y, target, count: count, accumulating: accumulating) {
+      launchEach(
+        .dropout, count: (first % 4 + count + 3) / 4, source.elements, source.halves, .settled(y),
+        .count(first), .count(count), .number(rate), .word(key.seed), .word(key.stream),
+        .flag(accumulating), .address(target.copy), .flag(target.isAlone))
+    }
+  }
+
+  /// Where a kernel writes the rounded copy of a result, and whether that alone.
+  private typealias Target = (copy: UnsafeMutableRawPointer?, isAlone: Bool)
+
+  private func target(
+    _ region: Region, count: Int, isAligned: Bool, accumulating: Bool = false
+  ) -> Target {
+    let copy = isAligned ? roundedTarget(region, count: count) : nil
+    return (copy, isAlone(copy, count: count, accumulating: accumulating))
+  }
+
+  /// Starts what writes a region, and keeps the copy that it makes.
+  private func write(
+    _ region: Region, _ target: Target, count: Int, accumulating: Bool = false,
+    _ start: () -> Void
+  ) {
+    if accumulating { widen(region) }
+    replacing(region, count: count, start)
+    keep(target.copy, of: region, count: count, isAlone: target.isAlone)
   }
 
   /// out[0] = scale * sum of x, in double.
@@ -103,29 +145,48 @@ extension CUDABackend {
 
   /// One step of AdamW on all parameters, in one launch.
   public func adamW(_ updates: [AdamWUpdate]) {
-    let elements = Int(glen_adamw_elements)
-    var end = 0
-    let parameters = updates.map { update -> glen_adamw_parameter in
-      end += (update.count + elements - 1) / elements
-      var parameter = glen_adamw_parameter()
-      parameter.gradient = UnsafePointer(Self.floats(update.gradient))
-      parameter.weight = Self.floats(update.weight)
-      parameter.first_moment = Self.floats(update.firstMoment)
-      parameter.second_moment = Self.floats(update.secondMoment)
-      (parameter.count, parameter.end) = (update.count, end)
-      let step = update.step
-      (parameter.rate, parameter.decay, parameter.epsilon) = (step.rate, step.decay, step.epsilon)
-      (parameter.beta1, parameter.beta2) = (step.beta1, step.beta2)
-      (parameter.correction1, parameter.correction2) = (step.correction1, step.correction2)
-      parameter.gradient_scale = step.gradientScale
-      return parameter
+    // First, because copies may go for it.
+    withScratch(floats: updates.count * MemoryLayout<glen_adamw_parameter>.stride / 4) { memory in
+      var end = 0
+      let parameters = updates.map { parameter(of: $0, end: &end) }
+      parameters.withUnsafeBytes { upload($0, to: memory) }
+      launch(.adamW, blocks: (end, 1, 1), .address(memory), .count(parameters.count))
     }
-    parameters.withUnsafeBytes { bytes in
-      withScratch(floats: bytes.count / 4) { memory in
-        upload(bytes, to: memory)
-        for update in updates { forgetRounded(update.weight) }
-        launch(.adamW, blocks: (end, 1, 1), .address(memory), .count(parameters.count))
+  }
+
+  /// An update as the kernel reads it; `end` is the block behind the last that has a part of it.
+  private func parameter(of update: AdamWUpdate, end: inout Int) -> glen_adamw_parameter {
+    let elements = Int(glen_adamw_elements)
+    end += (update.count + elements - 1) / elements
+    widen(update.gradient)
+    var parameter = glen_adamw_parameter()
+    parameter.gradient = UnsafePointer(Self.floats(update.gradient))
+    parameter.weight = Self.floats(update.weight)
+    parameter.rounded = roundedWeight(update.weight, count: update.count)
+    parameter.first_moment = Self.floats(update.firstMoment)
+    parameter.second_moment = Self.floats(update.secondMoment)
+    (parameter.count, parameter.end) = (update.count, end)
+    let step = update.step
+    (parameter.rate, parameter.decay, parameter.epsilon) = (step.rate, step.decay, step.epsilon)
+    (parameter.beta1, parameter.beta2) = (step.beta1, step.beta2)
+    (parameter.correction1, parameter.correction2) = (step.correction1, step.correction2)
+    parameter.gradient_scale = step.gradientScale
+    return parameter
+  }
+
+  /// The copy of a weight that is updated with it; other copies go.
+  private func roundedWeight(_ weight: Region, count: Int) -> UnsafeMutablePointer<UInt16>? {
+    guard precision == .bfloat16 else { return nil }
+    return roundedFactors.withLock { kept in
+      widen(weight.storage, &kept)
+      let storage = weight.storage.key
+      guard rounding.keepsCopies, let factors = kept[storage], factors.count == 1,
+        factors[0].offset == weight.offset, factors[0].count == count
+      else {
+        forget(storage, &kept)
+        return nil
       }
+      return factors[0].memory.assumingMemoryBound(to: UInt16.self)
     }
   }
 

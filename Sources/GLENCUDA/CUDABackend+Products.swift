@@ -12,14 +12,14 @@ extension CUDABackend {
         b: .init(p.b, stride: p.transposeB ? p.k : p.n, step: 0),
         c: .init(p.c, stride: p.n, step: 0), transposeA: p.transposeA, transposeB: p.transposeB,
         beta: p.beta),
-      alpha: p.alpha)
+      alpha: p.alpha, isRoundable: p.isRoundable)
   }
 
   /// Several products of equal extents.
   public func matrixProducts(_ products: MatrixProductBatch) { multiply(products, alpha: 1) }
 
   /// Asks for C' = op(B)' op(A)', because to cuBLAS a row-major matrix is its transpose.
-  private func multiply(_ p: MatrixProductBatch, alpha: Float) {
+  private func multiply(_ p: MatrixProductBatch, alpha: Float, isRoundable: Bool = false) {
     guard p.count > 0, p.m > 0, p.n > 0 else { return }
     guard p.k > 0 else {
       if p.beta == 1 { return }
@@ -44,6 +44,7 @@ extension CUDABackend {
         widen(p.b.region.storage, &kept)
       }
       widen(p.c.region.storage, &kept)
+      let copy = isRoundable && type == Self.bfloat16 ? roundedResult(p) : nil
       chooseProductStream()
       beginProfile()
       defer {
@@ -54,8 +55,9 @@ extension CUDABackend {
       let status = libraries.blas.pointee.cublasGemmStridedBatchedEx(
         blas, p.transposeB ? 1 : 0, p.transposeA ? 1 : 0, Int32(p.n), Int32(p.m), Int32(p.k),
         &alpha, b, type, Int32(p.b.stride), Int64(p.b.step), a, type, Int32(p.a.stride),
-        Int64(p.a.step), &beta, p.c.region.address, Self.float32, Int32(p.c.stride),
-        Int64(p.c.step), Int32(p.count),
+        Int64(p.a.step), &beta, copy ?? p.c.region.address,
+        copy == nil ? Self.float32 : Self.bfloat16, Int32(p.c.stride), Int64(p.c.step),
+        Int32(p.count),
         type == Self.bfloat16 ? Precision.float32.computeType : precision.computeType, -1)
       if !rounding.keepsCopies {
         forget(p.a.region.storage.key, &kept)
@@ -63,11 +65,23 @@ extension CUDABackend {
       }
       // What is written was multiplied with first.
       forget(p.c.region.storage.key, &kept)
+      if let copy {
+        kept[p.c.region.storage.key, default: []].append(
+          RoundedFactor(
+            offset: p.c.region.offset, count: p.m * p.n, memory: copy, isAlone: true))
+      }
       return status
     }
     if status != 0 {
       fail("a product of \(p.m) x \(p.n) x \(p.k) failed in cuBLAS: status \(status)")
     }
+  }
+
+  /// Where a result may be written as bfloat16 alone: nothing is added to it, and it is large enough.
+  private func roundedResult(_ p: MatrixProductBatch) -> UnsafeMutableRawPointer? {
+    let count = p.m * p.n
+    guard p.beta == 0, p.c.stride == p.n, count >= rounding.leastAlone else { return nil }
+    return roundedTarget(p.c.region, count: count)
   }
 
   /// `CUDA_R_32F`, and `CUDA_R_16BF`.

@@ -107,6 +107,31 @@ extension CUDABackend {
     }?.memory
   }
 
+  /// What a kernel is called with that reads elements either as float32 or, where they are there so
+  /// alone, as bfloat16, which takes places of whole 16 bytes.
+  func source(
+    _ region: Region, count: Int, isAligned: Bool = true
+  ) -> (elements: KernelArgument, halves: KernelArgument) {
+    let halves = isAligned ? aloneCopy(of: region, count: count) : nil
+    return (halves == nil ? .input(region) : .settled(region), .address(halves))
+  }
+
+  /// Starts what overwrites a whole region, and may read a copy of what it held.
+  ///
+  /// Elements of which only that copy exists are not written first: nobody will read them.
+  func replacing(_ region: Region, count: Int, _ start: () -> Void) {
+    guard precision == .bfloat16 else { return start() }
+    let storage = region.storage.key
+    roundedFactors.withLock { kept in
+      let hasOthers = kept[storage]?.contains {
+        $0.isAlone && ($0.offset != region.offset || $0.count != count)
+      }
+      if hasOthers == true { widen(region.storage, &kept) }
+    }
+    start()
+    roundedFactors.withLock { forget(storage, &$0) }
+  }
+
   /// Writes the float32 elements of what is read now, where only copies exist.
   func widen(_ regions: Region?...) {
     guard precision == .bfloat16 else { return }

@@ -1,5 +1,23 @@
 import GLENTensor
 
+/// The kernels of `rmsNorm`, and of both its gradients at once, for rows of a usual width that a warp
+/// reads four numbers at a time.
+private struct FourRows {
+  let norm: Kernel, gradients: Kernel
+
+  /// Those for the width, where there are any.
+  init?(width: Int, regions: Region...) {
+    guard regions.allSatisfy({ $0.offset % 4 == 0 }) else { return nil }
+    switch width {
+    case 256: (norm, gradients) = (.rmsNorm256, .rmsNormGradients256)
+    case 512: (norm, gradients) = (.rmsNorm512, .rmsNormGradients512)
+    case 768: (norm, gradients) = (.rmsNorm768, .rmsNormGradients768)
+    case 1024: (norm, gradients) = (.rmsNorm1024, .rmsNormGradients1024)
+    default: return nil
+    }
+  }
+}
+
 extension CUDABackend {
   /// Starts a kernel with one column of blocks a row, of as many threads as the row has work for.
   func launchRows(_ kernel: Kernel, rows: Int, width: Int, _ arguments: KernelArgument...) {
@@ -29,10 +47,17 @@ extension CUDABackend {
     let rounded = roundedTarget(y, count: rows * width)
     let isAlone = isAlone(rounded, count: rows * width)
     forgetRounded(y)
-    launchWholeRows(
-      .rmsNorm, rows: rows, width: width, .input(x), .input(weight),
-      .settled(isAlone ? nil : y), .at(inverse), .count(width), .number(epsilon),
-      .address(rounded))
+    let result = KernelArgument.settled(isAlone ? nil : y)
+    if let kernels = FourRows(width: width, regions: x, weight, y) {
+      let rowsOfBlock = Kernel.threads / 32
+      launch(
+        kernels.norm, blocks: ((rows + rowsOfBlock - 1) / rowsOfBlock, 1, 1), .input(x),
+        .input(weight), result, .at(inverse), .count(rows), .number(epsilon), .address(rounded))
+    } else {
+      launchWholeRows(
+        .rmsNorm, rows: rows, width: width, .input(x), .input(weight), result, .at(inverse),
+        .count(width), .number(epsilon), .address(rounded))
+    }
     keep(rounded, of: y, count: rows * width, isAlone: isAlone)
   }
 
@@ -42,16 +67,22 @@ extension CUDABackend {
     rows: Int, width: Int, accumulating: Bool
   ) {
     guard rows > 0 else { return }
-    let parts = max(1, min(rows / 32, 256))
-    let both = Self.bothGradients(
-      width: width, isAligned: [x, weight, dy, dx].allSatisfy { $0.offset % 4 == 0 })
+    let parts = max(1, min(rows / 32, 256)), count = rows * width
+    let kernels = FourRows(width: width, regions: x, weight, dy, dx)
     if let dWeight {
       withScratch(floats: parts * width) { memory in
-        if let both {
-          launch(
-            both, blocks: (parts, 1, 1), .input(x), .input(weight), .input(inverse), .input(dy),
-            .at(dx),
-            .address(memory), .count(rows), .flag(accumulating))
+        if let kernels {
+          // The layer below multiplies with it.
+          let rounded = roundedTarget(dx, count: count)
+          let dy = source(dy, count: count)
+          if accumulating { widen(dx) }
+          replacing(dx, count: count) {
+            launch(
+              kernels.gradients, blocks: (parts, 1, 1), .input(x), .input(weight),
+              .input(inverse), dy.elements, dy.halves, .settled(dx), .address(memory),
+              .count(rows), .flag(accumulating), .address(rounded))
+          }
+          keep(rounded, of: dx, count: count)
         } else {
           // First: dx may be where dy is.
           launchRows(
@@ -62,23 +93,11 @@ extension CUDABackend {
           .addParts, blocks: ((width + 31) / 32, 1, 1), .address(memory), .count(parts),
           .at(dWeight), .count(width))
       }
-      if both != nil { return }
+      if kernels != nil { return }
     }
     launchWholeRows(
       .rmsNormBackward, rows: rows, width: width, .input(x), .input(weight), .input(inverse),
       .input(dy), .at(dx), .count(width), .flag(accumulating))
-  }
-
-  /// The kernel that makes both gradients of `rmsNorm` at once, where there is one for the width.
-  private static func bothGradients(width: Int, isAligned: Bool) -> Kernel? {
-    guard isAligned else { return nil }
-    switch width {
-    case 256: return .rmsNormGradients256
-    case 512: return .rmsNormGradients512
-    case 768: return .rmsNormGradients768
-    case 1024: return .rmsNormGradients1024
-    default: return nil
-    }
   }
 
   /// Softmax of each row, in place.

@@ -133,6 +133,42 @@ extension OperationCase {
       let z = zip(y, x).map(+)
       return [zip(z, x).map { $0 + 3 * $1 }, y, z, z]
     }
+    // Of a width that a device's norms have kernels for.
+    for isGated in [false, true] {
+      let weight = CaseInput(shape: [24, 256], range: -0.1...0.1)
+      differentiable(
+        "chain", "a feed-forward layer that may be rounded inside\(isGated ? ", gated" : "")",
+        tolerance: 5e-5, samples: 6,
+        inputs: [
+          CaseInput(shape: [5, 256]), CaseInput(shape: [256]), weight, weight,
+          CaseInput(shape: [256, 24], range: -0.2...0.2),
+        ]
+      ) {
+        let normed = try rmsNorm($0[0], weight: $0[1], epsilon: 0.125)
+        let hidden =
+          if isGated {
+            try gatedGELU(
+              gate: linear(normed, $0[2], rounding: .result),
+              up: linear(normed, $0[3], rounding: .result))
+          } else {
+            try add(
+              relu(linear(normed, $0[2], rounding: [.result, .inputGradient])),
+              relu(linear(normed, $0[3], rounding: .result)))
+          }
+        return [try linear(hidden, $0[4], adding: $0[0], rounding: .inputGradient)]
+      } reference: { x in
+        let normed = Reference.rmsNorm(x[0], weight: x[1], epsilon: 0.125)
+        let (a, b) = (
+          Reference.product(normed, x[2], m: 5, n: 24, k: 256, transposeB: true),
+          Reference.product(normed, x[3], m: 5, n: 24, k: 256, transposeB: true)
+        )
+        let hidden = zip(a, b).map {
+          isGated ? Reference.gelu($0) * $1 : max($0, 0) + max($1, 0)
+        }
+        let product = Reference.product(hidden, x[4], m: 5, n: 256, k: 24, transposeB: true)
+        return [zip(product, x[0]).map(+)]
+      }
+    }
     differentiable(
       "chain", "parameters that are outputs themselves",
       inputs: [CaseInput(shape: [5]), CaseInput(shape: [5])]

@@ -8,6 +8,7 @@
 #include <functional>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 struct glen_place {
   int x, y, z;
@@ -26,6 +27,8 @@ struct Machine {
   double slots[phases][most_threads];
   unsigned words[phases][most_threads][6];
   bool any[phases];
+  // What was asked for with glen_fetch and has not been waited for, by groups.
+  std::vector<std::vector<std::function<void()>>> groups[most_threads];
 };
 extern Machine machine;
 
@@ -133,6 +136,57 @@ GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b
       c[i] += glen_half(left, k % 2) * glen_half(right, k % 2);
     }
   }
+}
+
+// What is copied arrives when it is waited for, and no sooner.
+GLEN_DEVICE void glen_fetch(void *to, const void *from, bool is_there) {
+  auto &groups = glen_host::machine.groups[glen_thread()];
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back([=] {
+    if (is_there)
+      std::memcpy(to, from, 16);
+    else
+      std::memset(to, 0, 16);
+  });
+}
+GLEN_DEVICE void glen_close_group() {
+  auto &groups = glen_host::machine.groups[glen_thread()];
+  if (groups.empty()) groups.emplace_back();
+  groups.emplace_back();
+}
+template <int OPEN> GLEN_DEVICE void glen_await() {
+  auto &groups = glen_host::machine.groups[glen_thread()];
+  // The last group is not closed yet.
+  while (groups.size() > OPEN + 1) {
+    for (auto &copy : groups.front()) copy();
+    groups.erase(groups.begin());
+  }
+}
+
+// The rows that the threads of this warp name.
+GLEN_DEVICE void glen_rows(const unsigned short *(&rows)[32], const unsigned *mine) {
+  auto &m = glen_host::machine;
+  int phase = m.phase[m.thread];
+  std::memcpy(&m.slots[phase][m.thread], &mine, sizeof mine);
+  glen_barrier();
+  m.phase[m.thread] = (phase + 1) % glen_host::phases;
+  m.any[(phase + 2) % glen_host::phases] = false;
+  for (int i = 0; i < 32; i++)
+    std::memcpy(&rows[i], &m.slots[phase][m.thread / 32 * 32 + i], sizeof rows[i]);
+}
+GLEN_DEVICE void glen_matrices(unsigned (&words)[4], const unsigned *row) {
+  const unsigned short *rows[32];
+  glen_rows(rows, row);
+  int g = glen_thread() % 32 / 4, t = glen_thread() % 4;
+  for (int i = 0; i < 4; i++)
+    words[i] = rows[8 * i + g][2 * t] | (unsigned)rows[8 * i + g][2 * t + 1] << 16;
+}
+GLEN_DEVICE void glen_transposes(unsigned (&words)[4], const unsigned *row) {
+  const unsigned short *rows[32];
+  glen_rows(rows, row);
+  int g = glen_thread() % 32 / 4, t = glen_thread() % 4;
+  for (int i = 0; i < 4; i++)
+    words[i] = rows[8 * i + 2 * t][g] | (unsigned)rows[8 * i + 2 * t + 1][g] << 16;
 }
 
 #endif

@@ -66,6 +66,7 @@ bool run_block() {
   for (int i = 0; i < machine.threads; i++) {
     fibres[i].is_done = false;
     machine.phase[i] = 0;
+    machine.groups[i].clear();
   }
   for (bool &any : machine.any) any = false;
   for (;;) {

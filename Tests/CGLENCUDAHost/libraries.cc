@@ -69,28 +69,36 @@ double element(const void *matrix, int type, long index) {
   return glen_half(static_cast<const unsigned short *>(matrix)[index], 0);
 }
 
-// C = alpha op(A) op(B) + beta C, column-major, summed in double; A and B of one type, C of float32.
+void set_element(void *matrix, int type, long index, float value) {
+  if (type == float32)
+    static_cast<float *>(matrix)[index] = value;
+  else
+    static_cast<unsigned short *>(matrix)[index] = (unsigned short)glen_bfloat16(value);
+}
+
+// C = alpha op(A) op(B) + beta C, column-major, summed in double; A and B of one type, C of float32 or of
+// theirs.
 int gemm_now(void *, int transpose_a, int transpose_b, int m, int n, int k, const void *alpha,
          const void *a, int a_type, int a_stride, long long a_step, const void *b, int b_type,
          int b_stride, long long b_step, const void *beta, void *c, int c_type, int c_stride,
          long long c_step, int count, int, int) {
   int least_a = transpose_a ? k : m, least_b = transpose_b ? n : k;
-  bool is_known = (a_type == float32 || a_type == bfloat16) && b_type == a_type && c_type == float32;
+  bool is_known = (a_type == float32 || a_type == bfloat16) && b_type == a_type &&
+                  (c_type == float32 || c_type == a_type);
   if (m <= 0 || n <= 0 || k <= 0 || !is_known || a_stride < least_a || b_stride < least_b ||
       c_stride < m)
     return 7;  // what cuBLAS calls an invalid value
   for (int index = 0; index < count; index++) {
-    float *out = static_cast<float *>(c) + index * c_step;
     for (long j = 0; j < n; j++) {
       for (long i = 0; i < m; i++) {
         double sum = 0;
         for (long l = 0; l < k; l++)
           sum += element(a, a_type, index * a_step + (transpose_a ? l + i * a_stride : i + l * a_stride)) *
                  element(b, b_type, index * b_step + (transpose_b ? j + l * b_stride : l + j * b_stride));
-        float &place = out[i + j * c_stride];
+        long place = index * c_step + i + j * c_stride;
         float factor = *static_cast<const float *>(beta);
-        float old = factor == 0 ? 0 : factor * place;
-        place = *static_cast<const float *>(alpha) * (float)sum + old;
+        float old = factor == 0 ? 0 : factor * (float)element(c, c_type, place);
+        set_element(c, c_type, place, *static_cast<const float *>(alpha) * (float)sum + old);
       }
     }
   }

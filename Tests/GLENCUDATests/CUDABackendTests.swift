@@ -116,7 +116,7 @@ struct CUDABackendTests {
     let x = try Tensor(repeating: 1, shape: [4], on: backend)
     // A grid that no device takes.
     backend.launch(
-      .relu, blocks: (1, 1 << 20, 1), .at(x.region), .at(x.region), .count(4), .address(nil))
+      .scale, blocks: (1, 1 << 20, 1), .at(x.region), .number(1), .at(x.region), .count(4))
     for _ in 0..<2 {
       #expect(throws: TensorError.self) { try x.values() }
     }
@@ -162,8 +162,8 @@ struct CUDABackendTests {
     for index in 0..<glen_cuda_source_count() {
       let text = String(cString: glen_cuda_source_at(index).text)
       for match in text.matches(of: /GLEN_KERNEL(?:_OF)?\((glen_\w+),/) { defined.insert(match.1) }
-      for match in text.matches(of: /(?m)^GLEN_RMS_NORM_GRADIENTS\((\w+),/) {
-        if match.1 != "name" { defined.insert(match.1) }
+      for match in text.matches(of: /(?m)^GLEN_RMS_NORM(?:_GRADIENTS)?\((\w+),/) {
+        defined.insert(match.1)
       }
       for match in text.matches(of: /(?m)^GLEN_ATTENTION\((\w+),/) {
         for shape in ["many", "few", "wide"] { defined.insert("\(match.1)_\(shape)") }

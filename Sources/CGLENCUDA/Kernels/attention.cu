@@ -318,29 +318,37 @@ GLEN_ATTENTION(glen_attention_dqueries, GLEN_DQUERIES)
 GLEN_ATTENTION(glen_attention_dkeys, GLEN_DKEYS)
 GLEN_ATTENTION(glen_attention_dvalues, GLEN_DVALUES)
 
-// delta[head, row] = the sum of output times its gradient over the head's columns; one warp each. With
-// `halves`, the output is there as bfloat16 alone.
-GLEN_KERNEL(glen_attention_delta, const float *output, const unsigned short *halves,
-            const float *doutput, float *delta, long heads, long head_width, long rows) {
+// delta[head, row] = the sum of output times its gradient over the head's columns; one warp each.
+GLEN_KERNEL(glen_attention_delta, const float *output, const float *doutput, float *delta,
+            long heads, long head_width, long rows) {
   long index = (long)glen_block().x * (GLEN_THREADS / 32) + glen_thread() / 32;
   long head = index / rows, row = index % rows;
   float sum = 0;
   if (head < heads) {
     long place = (row * heads + head) * head_width;
     for (long c = glen_thread() % 32; c < head_width; c += 32)
-      sum += (halves ? glen_widen(halves[place + c]) : output[place + c]) * doutput[place + c];
+      sum += output[place + c] * doutput[place + c];
   }
   for (int lanes = 16; lanes > 0; lanes /= 2) sum += glen_exchange(sum, lanes);
   if (head < heads && glen_thread() % 32 == 0) delta[index] = sum;
 }
 
-// The sums of all tiles, [count, width] to [width], in their order.
+// The sums of all tiles, [count, width] to [width]; a block has 32 columns, each warp every eighth tile.
 GLEN_KERNEL(glen_attention_distances, const float *tiles, long count, float *sums, long width) {
-  GLEN_EACH(i, width) {
-    double sum = 0;
-    for (long tile = 0; tile < count; tile++) sum += tiles[tile * width + i];
-    sums[i] = (float)sum;
+  constexpr int WARPS = GLEN_THREADS / 32;
+  GLEN_SHARED double parts[WARPS][32];
+  int lane = glen_thread() % 32, warp = glen_thread() / 32;
+  long column = (long)glen_block().x * 32 + lane;
+  double sum = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (long tile = warp; tile < count; tile += WARPS) sum += tiles[tile * width + column];
   }
+  parts[warp][lane] = sum;
+  glen_barrier();
+  if (warp > 0 || column >= width) return;
+  for (int other = 1; other < WARPS; other++) sum += parts[other][lane];
+  sums[column] = (float)sum;
 }
 
 // Adds a head's sums by distance to its buckets. The thread of a bucket's first distance adds all

@@ -35,12 +35,17 @@ template <int PARTS, int GROUP> struct glen_attend_one {
             a.query_offsets[sequence + 1] > query};
   }
 
-  // The lane's columns of a row, zero where there are none.
-  GLEN_MEMBER static void load(const float *from, const place &at, bool is_there,
-                               float (&values)[PARTS]) {
+  // The lane's columns of the row that begins at `row`, zero where there are none; of numbers that are
+  // there as bfloat16 alone, where `halves` is given.
+  GLEN_MEMBER static void load(const float *from, const unsigned short *halves, long row,
+                               const place &at, bool is_there, float (&values)[PARTS]) {
 #pragma unroll
-    for (int p = 0; p < PARTS; p++)
-      values[p] = is_there && p < at.columns ? from[at.column + 32 * p] : 0;
+    for (int p = 0; p < PARTS; p++) {
+      long place = row + at.column + 32 * p;
+      values[p] = !is_there || p >= at.columns ? 0
+                  : halves                     ? glen_widen(halves[place])
+                                               : from[place];
+    }
   }
 
   GLEN_MEMBER static float dot(const float (&a)[PARTS], const float (&b)[PARTS]) {
@@ -77,7 +82,7 @@ template <int PARTS, int GROUP> struct glen_attend_one {
     place at = find(a);
     if (!at.has_query) return;
     float q[PARTS], sums[PARTS];
-    load(a.queries + at.query * at.stride, at, true, q);
+    load(a.queries, 0, at.query * at.stride, at, true, q);
 #pragma unroll
     for (int p = 0; p < PARTS; p++) sums[p] = 0;
     float max = -GLEN_INFINITY, sum = 0;
@@ -89,8 +94,8 @@ template <int PARTS, int GROUP> struct glen_attend_one {
         long row = (at.first_key + first + u) * at.stride;
         bool is_there = first + u < at.keys;
         float k[PARTS];
-        load(a.keys + row, at, is_there, k);
-        load(a.values + row, at, is_there, v[u]);
+        load(a.keys, a.half_keys, row, at, is_there, k);
+        load(a.values, a.half_values, row, at, is_there, v[u]);
         score[u] = dot(q, k);
       }
       add_lanes(score);
@@ -146,11 +151,12 @@ template <int PARTS, int GROUP> struct glen_attend_one {
     glen_barrier();
   }
 
-  GLEN_MEMBER static void store(float *row, const place &at, float factor,
-                                const float (&values)[PARTS], int accumulates) {
+  // Writes the lane's columns of a row: by a factor, and on top of what was there.
+  GLEN_MEMBER static void store(float *to, long row, const place &at, float factor,
+                                const float (&values)[PARTS], const float (&old)[PARTS]) {
 #pragma unroll
     for (int p = 0; p < PARTS; p++)
-      if (p < at.columns) glen_store(row + at.column + 32 * p, factor * values[p], accumulates);
+      if (p < at.columns) to[row + at.column + 32 * p] = old[p] + factor * values[p];
   }
 
   // Without a query, keys and values have gradients of zero.
@@ -159,9 +165,9 @@ template <int PARTS, int GROUP> struct glen_attend_one {
     place at = find(a);
     long own = at.query * at.stride;
     float q[PARTS], dout[PARTS], o[PARTS], dq[PARTS];
-    load(a.queries + own, at, at.has_query, q);
-    load(a.doutput + own, at, at.has_query, dout);
-    load(a.output + own, at, at.has_query, o);
+    load(a.queries, 0, own, at, at.has_query, q);
+    load(a.doutput, 0, own, at, at.has_query, dout);
+    load(a.output, 0, own, at, at.has_query, o);
     float delta[GROUP] = {dot(o, dout)};
     add_lanes(delta);
     float log_sum = at.has_query ? a.log_sums[at.head * a.all_queries + at.query] : 0;
@@ -173,13 +179,17 @@ template <int PARTS, int GROUP> struct glen_attend_one {
     for (long base = 0; base < at.keys; base += WARPS * GROUP) {
       long first = base + at.warp * GROUP;
       float score[GROUP], dprobability[GROUP], k[GROUP][PARTS];
+      // With the others, so that one wait is for all.
+      float old_keys[GROUP][PARTS], old_values[GROUP][PARTS];
 #pragma unroll
       for (int u = 0; u < GROUP; u++) {
         long row = (at.first_key + first + u) * at.stride;
         bool is_there = first + u < at.keys;
+        load(a.keys_result, 0, row, at, is_there && a.accumulates_keys, old_keys[u]);
+        load(a.values_result, 0, row, at, is_there && a.accumulates_values, old_values[u]);
         float v[PARTS];
-        load(a.keys + row, at, is_there, k[u]);
-        load(a.values + row, at, is_there, v);
+        load(a.keys, a.half_keys, row, at, is_there, k[u]);
+        load(a.values, a.half_values, row, at, is_there, v);
         score[u] = dot(q, k[u]);
         dprobability[u] = dot(dout, v);
       }
@@ -192,8 +202,8 @@ template <int PARTS, int GROUP> struct glen_attend_one {
         float p = at.has_query ? expf(score[u] + bias(a, at, key) - log_sum) : 0;
         float factor = dropped(a, at, key), dscore = p * (dprobability[u] * factor - delta[0]);
         long row = (at.first_key + key) * at.stride;
-        store(a.keys_result + row, at, dscore, q, a.accumulates_keys);
-        store(a.values_result + row, at, p * factor, dout, a.accumulates_values);
+        store(a.keys_result, row, at, dscore, q, old_keys[u]);
+        store(a.values_result, row, at, p * factor, dout, old_values[u]);
 #pragma unroll
         for (int part = 0; part < PARTS; part++) dq[part] += dscore * k[u][part];
         long distance = key - (at.keys - 1);
@@ -207,7 +217,9 @@ template <int PARTS, int GROUP> struct glen_attend_one {
       float value = 0;
 #pragma unroll
       for (int warp = 0; warp < WARPS; warp++) value += s.parts[warp][c];
-      glen_store(to + c, value, a.accumulates);
+      if (a.accumulates) value += to[c];
+      to[c] = value;
+      if (a.rounded) a.rounded[to - a.result + c] = (unsigned short)glen_pair(value, 0);
     }
   }
 };

@@ -61,6 +61,36 @@ GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// A place in shared memory, as the instructions below take it.
+GLEN_DEVICE unsigned glen_shared_place(const void *place) {
+  return (unsigned)__cvta_generic_to_shared(place);
+}
+// Begins to copy 16 bytes from global to shared memory, or zeros; both places are whole 16 bytes, and
+// the source one that may be read.
+GLEN_DEVICE void glen_fetch(void *to, const void *from, bool is_there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
+               :: "r"(glen_shared_place(to)), "l"(from), "r"(is_there ? 16 : 0) : "memory");
+}
+// Makes a group of this thread's copies since the last.
+GLEN_DEVICE void glen_close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits for this thread's groups but the latest `OPEN`.
+template <int OPEN> GLEN_DEVICE void glen_await() {
+  asm volatile("cp.async.wait_group %0;" :: "n"(OPEN) : "memory");
+}
+// Four matrices of 8 x 8 numbers of bfloat16 from shared memory, for a warp: thread i names 16 bytes,
+// row i % 8 of matrix i / 8. Of each, thread 4 g + t gets the columns 2 t and 2 t + 1 of row g.
+GLEN_DEVICE void glen_matrices(unsigned (&words)[4], const unsigned *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(glen_shared_place(row)) : "memory");
+}
+// The same of their transposes.
+GLEN_DEVICE void glen_transposes(unsigned (&words)[4], const unsigned *row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(glen_shared_place(row)) : "memory");
+}
+
 #else
 #include "glen_host_device.h"
 #endif
@@ -101,6 +131,19 @@ struct alignas(8) glen_two_words {
   unsigned x, y;
 };
 
+// Four numbers of bfloat16, and as such.
+GLEN_DEVICE glen_four glen_widen_four(glen_two_words pairs) {
+  return {glen_widen(pairs.x & 0xffff), glen_widen(pairs.x >> 16), glen_widen(pairs.y & 0xffff),
+          glen_widen(pairs.y >> 16)};
+}
+GLEN_DEVICE glen_two_words glen_round_four(glen_four x) {
+  return {glen_pair(x.x, x.y), glen_pair(x.z, x.w)};
+}
+// The ith four numbers: of `halves`, where they are there as bfloat16 alone.
+GLEN_DEVICE glen_four glen_fours(const float *x, const unsigned short *halves, long i) {
+  return halves ? glen_widen_four(((const glen_two_words *)halves)[i]) : ((const glen_four *)x)[i];
+}
+
 // The first element of this thread in a row that the blocks of one grid column share, and the
 // distance to its next.
 GLEN_DEVICE long glen_first() { return (long)glen_block().y * glen_threads() + glen_thread(); }
@@ -131,7 +174,7 @@ GLEN_DEVICE void glen_map(long count, float *y, glen_two_words *rounded, int alo
     if (accumulates)
       value = {old.x + value.x, old.y + value.y, old.z + value.z, old.w + value.w};
     if (!alone) *place = value;
-    if (rounded) rounded[i] = {glen_pair(value.x, value.y), glen_pair(value.z, value.w)};
+    if (rounded) rounded[i] = glen_round_four(value);
   }
   GLEN_EACH(i, count - 4 * fours)
   glen_store(y + 4 * fours + i, body(x[4 * fours + i]...), accumulates);

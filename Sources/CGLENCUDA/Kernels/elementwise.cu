@@ -19,38 +19,41 @@ GLEN_KERNEL(glen_round, const glen_four *x, glen_four_words *y, long count) {
 
 // Back from bfloat16, four at a time.
 GLEN_KERNEL(glen_unround, const glen_two_words *x, glen_four *y, long count) {
-  GLEN_EACH(i, count) {
-    glen_two_words pairs = x[i];
-    y[i] = {glen_widen(pairs.x & 0xffff), glen_widen(pairs.x >> 16), glen_widen(pairs.y & 0xffff),
-            glen_widen(pairs.y >> 16)};
+  GLEN_EACH(i, count) y[i] = glen_widen_four(x[i]);
+}
+
+// Written so that what is not a number stays so. With `halves`, x is there as bfloat16 alone.
+GLEN_KERNEL(glen_relu, const float *x, const unsigned short *halves, float *y, long count,
+            glen_two_words *rounded, int alone) {
+  if (!halves) {
+    glen_map(count, y, rounded, alone, 0, [](float x) { return x <= 0 ? 0 : x; }, x);
+    return;
+  }
+  GLEN_EACH(i, count / 4) {
+    glen_four a = glen_fours(x, halves, i);
+    a = {a.x <= 0 ? 0 : a.x, a.y <= 0 ? 0 : a.y, a.z <= 0 ? 0 : a.z, a.w <= 0 ? 0 : a.w};
+    if (!alone) ((glen_four *)y)[i] = a;
+    if (rounded) rounded[i] = glen_round_four(a);
   }
 }
 
-// Written so that what is not a number stays so.
-GLEN_KERNEL(glen_relu, const float *x, float *y, long count, glen_two_words *rounded,
-            int alone) {
-  glen_map(count, y, rounded, alone, 0, [](float x) { return x <= 0 ? 0 : x; }, x);
-}
-
-// With `halves`, y is there as bfloat16 alone.
+// With `halves` or `dhalves`, y or dy is there as bfloat16 alone.
 GLEN_KERNEL(glen_relu_backward, const float *y, const unsigned short *halves, const float *dy,
-            float *dx, long count, int accumulates, glen_two_words *rounded, int alone) {
-  if (!halves) {
+            const unsigned short *dhalves, float *dx, long count, int accumulates,
+            glen_two_words *rounded, int alone) {
+  if (!halves && !dhalves) {
     glen_map(
         count, dx, rounded, alone, accumulates,
         [](float y, float dy) { return y <= 0 ? 0 : dy; }, y, dy);
     return;
   }
   GLEN_EACH(i, count / 4) {
-    glen_two_words pairs = ((const glen_two_words *)halves)[i];
-    glen_four d = ((const glen_four *)dy)[i], old = {0, 0, 0, 0};
+    glen_four a = glen_fours(y, halves, i), d = glen_fours(dy, dhalves, i), old = {0, 0, 0, 0};
     if (accumulates) old = ((const glen_four *)dx)[i];
-    glen_four value = {old.x + (glen_widen(pairs.x & 0xffff) <= 0 ? 0 : d.x),
-                       old.y + (glen_widen(pairs.x >> 16) <= 0 ? 0 : d.y),
-                       old.z + (glen_widen(pairs.y & 0xffff) <= 0 ? 0 : d.z),
-                       old.w + (glen_widen(pairs.y >> 16) <= 0 ? 0 : d.w)};
+    glen_four value = {old.x + (a.x <= 0 ? 0 : d.x), old.y + (a.y <= 0 ? 0 : d.y),
+                       old.z + (a.z <= 0 ? 0 : d.z), old.w + (a.w <= 0 ? 0 : d.w)};
     if (!alone) ((glen_four *)dx)[i] = value;
-    if (rounded) rounded[i] = {glen_pair(value.x, value.y), glen_pair(value.z, value.w)};
+    if (rounded) rounded[i] = glen_round_four(value);
   }
 }
 
@@ -60,22 +63,42 @@ GLEN_DEVICE float glen_gelu_sigmoid(float x) {
   return 1 / (1 + expf(-twice_u));
 }
 
-GLEN_KERNEL(glen_gated_gelu, const float *gate, const float *up, float *y, long count,
-            glen_two_words *rounded, int alone) {
-  glen_map(
-      count, y, rounded, alone, 0, [](float gate, float up) { return gate * glen_gelu_sigmoid(gate) * up; }, gate,
-      up);
+// With halves, gate and up are there as bfloat16 alone.
+GLEN_KERNEL(glen_gated_gelu, const float *gate, const unsigned short *gate_halves, const float *up,
+            const unsigned short *up_halves, float *y, long count, glen_two_words *rounded,
+            int alone) {
+  auto body = [](float gate, float up) { return gate * glen_gelu_sigmoid(gate) * up; };
+  if (!gate_halves && !up_halves) {
+    glen_map(count, y, rounded, alone, 0, body, gate, up);
+    return;
+  }
+  GLEN_EACH(i, count / 4) {
+    glen_four g = glen_fours(gate, gate_halves, i), u = glen_fours(up, up_halves, i);
+    glen_four value = {body(g.x, u.x), body(g.y, u.y), body(g.z, u.z), body(g.w, u.w)};
+    if (!alone) ((glen_four *)y)[i] = value;
+    if (rounded) rounded[i] = glen_round_four(value);
+  }
 }
 
-GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const float *up, const float *dy,
-            float *dgate, float *dup, long count, int accumulates_gate, int accumulates_up) {
+// The same; dy, too, may be there as bfloat16 alone. Gradients are wanted so where they are rounded.
+GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const unsigned short *gate_halves,
+            const float *up, const unsigned short *up_halves, const float *dy,
+            const unsigned short *dhalves, float *dgate, float *dup, long count,
+            int accumulates_gate, int accumulates_up, unsigned short *rounded_gate,
+            unsigned short *rounded_up, int gate_alone, int up_alone) {
   GLEN_EACH(i, count) {
-    float x = gate[i], sigmoid = glen_gelu_sigmoid(x);
+    float x = gate_halves ? glen_widen(gate_halves[i]) : gate[i];
+    float u = up_halves ? glen_widen(up_halves[i]) : up[i];
+    float d = dhalves ? glen_widen(dhalves[i]) : dy[i], sigmoid = glen_gelu_sigmoid(x);
     float slope = 2 * 0.7978845608028654f * (1 + 3 * 0.044715f * x * x);
     float derivative = sigmoid + x * sigmoid * (1 - sigmoid) * slope;
-    float of_gate = dy[i] * up[i] * derivative, of_up = dy[i] * x * sigmoid;
-    glen_store(dgate + i, of_gate, accumulates_gate);
-    glen_store(dup + i, of_up, accumulates_up);
+    float of_gate = d * u * derivative, of_up = d * x * sigmoid;
+    if (accumulates_gate) of_gate += dgate[i];
+    if (accumulates_up) of_up += dup[i];
+    if (!gate_alone) dgate[i] = of_gate;
+    if (!up_alone) dup[i] = of_up;
+    if (rounded_gate) rounded_gate[i] = (unsigned short)glen_pair(of_gate, 0);
+    if (rounded_up) rounded_up[i] = (unsigned short)glen_pair(of_up, 0);
   }
 }
 
@@ -99,7 +122,7 @@ GLEN_KERNEL(glen_dropout, const float *x, const unsigned short *halves, float *y
       if (!alone) y[i] = values[word];
     }
     if (rounded)
-      rounded[block] = {glen_pair(values[0], values[1]), glen_pair(values[2], values[3])};
+      rounded[block] = glen_round_four({values[0], values[1], values[2], values[3]});
   }
 }
 
@@ -125,6 +148,8 @@ GLEN_KERNEL(glen_adamw, const glen_adamw_parameter *parameters, long count) {
     p.first_moment[i] = m;
     p.second_moment[i] = v;
     float update = m * inverse1 / (sqrtf(v * inverse2) + p.epsilon);
-    p.weight[i] -= p.rate * (update + p.decay * p.weight[i]);
+    float weight = p.weight[i] - p.rate * (update + p.decay * p.weight[i]);
+    p.weight[i] = weight;
+    if (p.rounded) p.rounded[i] = (unsigned short)glen_pair(weight, 0);
   }
 }

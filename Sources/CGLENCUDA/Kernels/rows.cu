@@ -52,6 +52,45 @@ GLEN_KERNEL(glen_rms_norm, const float *x, const float *weight, float *y, float 
   }
 }
 
+// The same for rows of FOURS x 128 columns: a warp has a row in registers, and reads it once.
+template <int FOURS>
+GLEN_DEVICE void glen_rms_norm_rows(const float *x, const float *weight, float *y, float *inverse,
+                                    long rows, float epsilon, glen_two_words *rounded) {
+  int lane = glen_thread() % 32;
+  long row = (long)glen_block().x * (GLEN_THREADS / 32) + glen_thread() / 32;
+  const glen_four *from = (const glen_four *)x + row * FOURS * 32;
+  glen_four a[FOURS];
+  float sum = 0;
+#pragma unroll
+  for (int q = 0; q < FOURS; q++) {
+    a[q] = row < rows ? from[lane + 32 * q] : glen_four{0, 0, 0, 0};
+    sum += a[q].x * a[q].x + a[q].y * a[q].y + a[q].z * a[q].z + a[q].w * a[q].w;
+  }
+  for (int lanes = 16; lanes > 0; lanes /= 2) sum += glen_exchange(sum, lanes);
+  if (row >= rows) return;
+  float inv = 1 / sqrtf(sum / (float)(FOURS * 128) + epsilon);
+  if (lane == 0) inverse[row] = inv;
+#pragma unroll
+  for (int q = 0; q < FOURS; q++) {
+    glen_four w = ((const glen_four *)weight)[lane + 32 * q];
+    glen_four value = {a[q].x * inv * w.x, a[q].y * inv * w.y, a[q].z * inv * w.z,
+                       a[q].w * inv * w.w};
+    long place = row * FOURS * 32 + lane + 32 * q;
+    if (y) ((glen_four *)y)[place] = value;
+    if (rounded) rounded[place] = glen_round_four(value);
+  }
+}
+
+#define GLEN_RMS_NORM(name, FOURS) \
+  GLEN_KERNEL(name, const float *x, const float *weight, float *y, float *inverse, long rows, \
+              float epsilon, glen_two_words *rounded) { \
+    glen_rms_norm_rows<FOURS>(x, weight, y, inverse, rows, epsilon, rounded); \
+  }
+GLEN_RMS_NORM(glen_rms_norm_256, 2)
+GLEN_RMS_NORM(glen_rms_norm_512, 4)
+GLEN_RMS_NORM(glen_rms_norm_768, 6)
+GLEN_RMS_NORM(glen_rms_norm_1024, 8)
+
 // With g = dy weight: dx = inverse g - x inverse^3 mean(g x).
 GLEN_KERNEL(glen_rms_norm_backward, const float *x, const float *weight, const float *inverse,
             const float *dy, float *dx, long width, int accumulates) {
@@ -80,11 +119,13 @@ GLEN_KERNEL(glen_rms_norm_weight_parts, const float *x, const float *inverse, co
 }
 
 // Both gradients for rows of FOURS x 128 columns: a warp has a row at a time in registers, and reads
-// x and dy once. dx may be where dy is.
+// x and dy once. dx may be where dy is. With `halves`, dy is there as bfloat16 alone; dx is wanted so
+// too where it is rounded.
 template <int FOURS>
 GLEN_DEVICE void glen_rms_norm_gradients(const float *x, const float *weight, const float *inverse,
-                                         const float *dy, float *dx, float *parts, long rows,
-                                         int accumulates) {
+                                         const float *dy, const unsigned short *halves, float *dx,
+                                         float *parts, long rows, int accumulates,
+                                         glen_two_words *rounded) {
   constexpr int WARPS = GLEN_THREADS / 32, WIDTH = FOURS * 128;
   GLEN_SHARED glen_four sums[WARPS][FOURS][32];
   int lane = glen_thread() % 32, warp = glen_thread() / 32;
@@ -100,13 +141,12 @@ GLEN_DEVICE void glen_rms_norm_gradients(const float *x, const float *weight, co
     long row = base + own;
     bool is_there = row < rows;
     float inv = is_there ? inverse[row] : 0, sum = 0;
-    const glen_four *from = (const glen_four *)(x + row * WIDTH);
-    const glen_four *above = (const glen_four *)(dy + row * WIDTH);
+    long start = row * (WIDTH / 4) + lane;
     glen_four a[FOURS], g[FOURS];
 #pragma unroll
     for (int q = 0; q < FOURS; q++) {
-      a[q] = is_there ? from[lane + 32 * q] : glen_four{0, 0, 0, 0};
-      g[q] = is_there ? above[lane + 32 * q] : glen_four{0, 0, 0, 0};
+      a[q] = is_there ? ((const glen_four *)x)[start + 32 * q] : glen_four{0, 0, 0, 0};
+      g[q] = is_there ? glen_fours(dy, halves, start + 32 * q) : glen_four{0, 0, 0, 0};
     }
 #pragma unroll
     for (int q = 0; q < FOURS; q++) {
@@ -119,16 +159,17 @@ GLEN_DEVICE void glen_rms_norm_gradients(const float *x, const float *weight, co
     }
     for (int lanes = 16; lanes > 0; lanes /= 2) sum += glen_exchange(sum, lanes);
     float common = sum / (float)WIDTH * inv * inv * inv;
-    glen_four *to = (glen_four *)(dx + row * WIDTH);
+    glen_four *to = (glen_four *)dx + start;
 #pragma unroll
     for (int q = 0; q < FOURS; q++) {
       if (!is_there) continue;
-      glen_four old = accumulates ? to[lane + 32 * q] : glen_four{0, 0, 0, 0};
+      glen_four old = accumulates ? to[32 * q] : glen_four{0, 0, 0, 0};
       glen_four value = {inv * g[q].x - a[q].x * common, inv * g[q].y - a[q].y * common,
                          inv * g[q].z - a[q].z * common, inv * g[q].w - a[q].w * common};
-      to[lane + 32 * q] = accumulates ? glen_four{old.x + value.x, old.y + value.y,
-                                                  old.z + value.z, old.w + value.w}
-                                      : value;
+      if (accumulates)
+        value = {old.x + value.x, old.y + value.y, old.z + value.z, old.w + value.w};
+      to[32 * q] = value;
+      if (rounded) rounded[start + 32 * q] = glen_round_four(value);
     }
   }
 #pragma unroll
@@ -143,8 +184,10 @@ GLEN_DEVICE void glen_rms_norm_gradients(const float *x, const float *weight, co
 
 #define GLEN_RMS_NORM_GRADIENTS(name, FOURS) \
   GLEN_KERNEL(name, const float *x, const float *weight, const float *inverse, const float *dy, \
-              float *dx, float *parts, long rows, int accumulates) { \
-    glen_rms_norm_gradients<FOURS>(x, weight, inverse, dy, dx, parts, rows, accumulates); \
+              const unsigned short *halves, float *dx, float *parts, long rows, int accumulates, \
+              glen_two_words *rounded) { \
+    glen_rms_norm_gradients<FOURS>(x, weight, inverse, dy, halves, dx, parts, rows, accumulates, \
+                                   rounded); \
   }
 GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_256, 2)
 GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_512, 4)

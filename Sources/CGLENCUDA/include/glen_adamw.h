@@ -5,6 +5,8 @@
 typedef struct glen_adamw_parameter {
   const float *gradient;
   float *weight, *first_moment, *second_moment;
+  // The weight as bfloat16, for the products to come, or null.
+  unsigned short *rounded;
   long count;
   // The blocks that update this parameter and those before it.
   long end;

@@ -5,6 +5,9 @@
 typedef struct glen_attention {
   // [all rows, heads * head_width], of queries and of keys.
   const float *queries, *keys, *values, *doutput;
+  // The same, and the output, as bfloat16: for the kernels that multiply such numbers, and where those
+  // of single queries find keys and values so alone.
+  const unsigned short *half_queries, *half_keys, *half_values, *half_doutput, *half_output;
   // [sequences + 1] row numbers.
   const int *query_offsets, *key_offsets;
   // [buckets, heads], or null; [2 reach + 1] bucket numbers.
@@ -12,8 +15,9 @@ typedef struct glen_attention {
   const int *buckets;
   // [heads, all queries]: written by the forward, read by the backward.
   float *log_sums;
-  // [heads, all queries]: the sums of output times its gradient.
-  const float *delta;
+  // [heads, all queries]: the sums of output times its gradient; written by the kernel of the
+  // queries' gradient where that multiplies bfloat16.
+  float *delta;
   // [all rows, heads * head_width], of queries: read by the backward of single queries alone.
   const float *output;
   // What is written: the output, or the gradient of queries, keys or values.

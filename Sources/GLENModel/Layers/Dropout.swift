@@ -51,7 +51,9 @@ public struct Dropout: Sendable {
   func residual(
     _ x: Tensor, _ weight: Tensor, adding residual: consuming Tensor
   ) throws(TensorError) -> Tensor {
-    if rate == 0 { return try linear(x, weight, adding: consume residual) }
-    return try add(residual, self(linear(x, weight)))
+    if rate == 0 {
+      return try linear(x, weight, adding: consume residual, rounding: .inputGradient)
+    }
+    return try add(residual, self(linear(x, weight, rounding: .inputGradient)))
   }
 }

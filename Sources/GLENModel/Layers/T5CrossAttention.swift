@@ -50,8 +50,8 @@ struct T5CrossAttention: Sendable {
           lengths: [Int](repeating: heads, count: offsets.count), on: encoded.backend))
     } else {
       memory = .projected(
-        keys: try weights.map { try linear(encoded, $0.key) },
-        values: try weights.map { try linear(encoded, $0.value) })
+        keys: try weights.map { try linear(encoded, $0.key, rounding: .result) },
+        values: try weights.map { try linear(encoded, $0.value, rounding: .result) })
     }
   }
 

@@ -13,8 +13,10 @@ struct T5EncoderBlock: Sendable, ParameterContainer {
   ) throws(TensorError) -> Tensor {
     let normed = try rmsNorm(x, weight: attentionNorm, epsilon: c.normEpsilon)  // [length, width]
     let mixed = try GLENTensor.attention(  // [length, heads × headWidth]
-      queries: linear(normed, attention.query), keys: linear(normed, attention.key),
-      values: linear(normed, attention.value), heads: c.heads, queryOffsets: offsets,
+      queries: linear(normed, attention.query, rounding: .result),
+      keys: linear(normed, attention.key, rounding: .result),
+      values: linear(normed, attention.value, rounding: .result), heads: c.heads,
+      queryOffsets: offsets,
       keyOffsets: offsets, bias: bias, dropout: dropout.split(0).mask)
     let attended = try dropout.split(1).residual(mixed, attention.output, adding: consume x)
     let again = try rmsNorm(attended, weight: feedForwardNorm, epsilon: c.normEpsilon)

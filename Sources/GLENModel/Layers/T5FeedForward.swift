@@ -13,9 +13,11 @@ struct T5FeedForward: Sendable {
   ) throws(TensorError) -> Tensor {
     let hidden: Tensor =  // [length, feedForwardWidth]
       if let gatedInput {
-        try gatedGELU(gate: linear(normed, input), up: linear(normed, gatedInput))
+        try gatedGELU(
+          gate: linear(normed, input, rounding: .result),
+          up: linear(normed, gatedInput, rounding: .result))
       } else {
-        try relu(linear(normed, input))
+        try relu(linear(normed, input, rounding: [.result, .inputGradient]))
       }
     return try dropout.split(1).residual(
       dropout.split(0)(hidden), output, adding: consume residual)

@@ -154,16 +154,19 @@ public struct MatrixProduct: Sendable {
   public var transposeA = false, transposeB = false
   /// The factors.
   public var alpha: Float = 1, beta: Float = 0
+  /// Whether C may be left in the precision that factors of products have on the backend, because
+  /// what reads it are products, activations and attention.
+  public var isRoundable = false
 
   /// A product with its extents, operands and factors.
   public init(
     m: Int, n: Int, k: Int, a: Region, b: Region, c: Region, transposeA: Bool = false,
-    transposeB: Bool = false, alpha: Float = 1, beta: Float = 0
+    transposeB: Bool = false, alpha: Float = 1, beta: Float = 0, isRoundable: Bool = false
   ) {
     (self.m, self.n, self.k) = (m, n, k)
     (self.a, self.b, self.c) = (a, b, c)
     (self.transposeA, self.transposeB) = (transposeA, transposeB)
-    (self.alpha, self.beta) = (alpha, beta)
+    (self.alpha, self.beta, self.isRoundable) = (alpha, beta, isRoundable)
   }
 }
 

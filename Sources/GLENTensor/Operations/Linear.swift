@@ -1,3 +1,18 @@
+/// What of a linear layer may be left in the precision of products' factors, on a backend that has
+/// such: what only products, activations and attention read, to which it makes no difference.
+public struct Roundable: OptionSet, Sendable {
+  /// The bits.
+  public let rawValue: Int
+
+  /// The set of the given bits.
+  public init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// The result; one that a residual is part of is not rounded.
+  public static let result = Roundable(rawValue: 1)
+  /// The gradient of the input; what others add to is not rounded.
+  public static let inputGradient = Roundable(rawValue: 2)
+}
+
 /// y = scale x Wᵀ + residual.
 ///
 /// x is `[..., inputs]`, the weight `[outputs, inputs]`, y and the residual `[..., outputs]`. Any
@@ -6,7 +21,8 @@
 ///
 /// - Throws: `TensorError.shapeMismatch`, `.invalidArgument`, `.backendMismatch`, `.outOfMemory`.
 public func linear(
-  _ x: Tensor, _ weight: Tensor, adding residual: consuming Tensor? = nil, scale: Float = 1
+  _ x: Tensor, _ weight: Tensor, adding residual: consuming Tensor? = nil, scale: Float = 1,
+  rounding: Roundable = []
 ) throws(TensorError) -> Tensor {
   var residual = consume residual
   let tape = try Operation.tape("linear", x, residual, weight: weight)
@@ -24,7 +40,9 @@ public func linear(
   } else {
     (y, beta) = (try Tensor(unset: shape, on: x.backend), 0)
   }
-  Operation.product(rows: rows, x.region, weight, into: y.region, alpha: scale, beta: beta)
+  Operation.product(
+    rows: rows, x.region, weight, into: y.region, alpha: scale, beta: beta,
+    isRoundable: rounding.contains(.result))
 
   guard let tape else { return y }
   let (xInput, weightInput) = (Input(x), Input(weight))
@@ -35,7 +53,7 @@ public func linear(
       backend.matrixProduct(
         MatrixProduct(
           m: rows, n: inputs, k: outputs, a: dy.region, b: weight.region, c: dx, alpha: scale,
-          beta: accumulating ? 1 : 0))
+          beta: accumulating ? 1 : 0, isRoundable: rounding.contains(.inputGradient)))
     }
     if let (dWeight, accumulating) = try gradients.destination(for: weightInput, on: backend) {
       backend.matrixProduct(
@@ -62,7 +80,8 @@ extension Tensor {
 extension Operation {
   /// y = alpha x Wᵀ + beta y for `rows` rows, in the weight's precision.
   static func product(
-    rows: Int, _ x: Region, _ weight: Tensor, into y: Region, alpha: Float, beta: Float = 0
+    rows: Int, _ x: Region, _ weight: Tensor, into y: Region, alpha: Float, beta: Float = 0,
+    isRoundable: Bool = false
   ) {
     if let packed = weight.packed {
       packed.backend.packedProduct(rows: rows, x, packed, into: y, alpha: alpha, beta: beta)
@@ -70,7 +89,7 @@ extension Operation {
       weight.backend.matrixProduct(
         MatrixProduct(
           m: rows, n: weight.shape[0], k: weight.shape[1], a: x, b: weight.region, c: y,
-          transposeB: true, alpha: alpha, beta: beta))
+          transposeB: true, alpha: alpha, beta: beta, isRoundable: isRoundable))
     }
   }
 }
