@@ -330,6 +330,54 @@ struct SafetensorsTests {
     #expect(try folder.get().names == [])
   }
 
+  private func plain(_ header: [UInt8]) -> SafetensorsHeader? {
+    header.withUnsafeBytes { SafetensorsHeader(plain: $0) }
+  }
+
+  /// What the direct reader takes, it takes as the decoder does; the rest it leaves.
+  @Test func headersAreReadAsADecoderReadsThem() throws {
+    let tensor = "{\"dtype\":\"F32\",\"shape\":[2,30],\"data_offsets\":[0,240]}"
+    let text =
+      "{\"__metadata__\":{\"format\":\"pt\",\"é\":\"\"} , \"a.b\":\(tensor),"
+      + "\"c\":{\"data_offsets\":[240, 240], \"shape\":[],\"dtype\":\"I64\"}}   "
+    let whole = Array(text.utf8)
+    let read = try #require(plain(whole))
+    #expect(read == (try SafetensorsHeader(decoding: Data(whole), path: "")))
+    #expect(read.tensors["a.b"]?.shape == [2, 30] && read.metadata == ["format": "pt", "é": ""])
+    #expect(plain(Array("{}".utf8)) == (try SafetensorsHeader(decoding: Data("{}".utf8), path: "")))
+    for other in [
+      "", "[]", "{", "{}}", "{\"a\":\(tensor),}", "{\"a\":\(tensor),\"a\":\(tensor)}",
+      "{\"\\u0061\":\(tensor)}", "{\"__metadata__\":{},\"__metadata__\":{}}",
+      "{\"__metadata__\":{\"x\":1}}", "{\"a\":{\"x\":\"y\"}}",
+      tensor.replacingOccurrences(of: "30", with: "030"), "{\"a\":{}}",
+      "{\"a\":\(tensor.replacingOccurrences(of: "30", with: "03"))}",
+      "{\"a\":\(tensor.replacingOccurrences(of: "30", with: "3.0"))}",
+      "{\"a\":\(tensor.replacingOccurrences(of: "30", with: "-3"))}",
+      "{\"a\":\(tensor.replacingOccurrences(of: "30", with: "1234567890123456789"))}",
+      "{\"a\":\(tensor.replacingOccurrences(of: "{", with: "{\"more\":1,"))}",
+    ] {
+      #expect(plain(Array(other.utf8)) == nil, "\(other)")
+    }
+    var generator = SeededGenerator(RandomKey(seed: 77))
+    let characters = Array("0123456789-,:[]{}\" ex\\".utf8)
+    var taken = 0
+    for _ in 0..<20_000 {
+      var mutated = whole
+      let place = Int.random(in: 0..<mutated.count, using: &generator)
+      let character = characters[Int.random(in: 0..<characters.count, using: &generator)]
+      switch Int.random(in: 0..<3, using: &generator) {
+      case 0: mutated[place] = character
+      case 1: mutated.insert(character, at: place)
+      default: mutated.remove(at: place)
+      }
+      guard let read = plain(mutated) else { continue }
+      taken += 1
+      let decoded = try? SafetensorsHeader(decoding: Data(mutated), path: "")
+      #expect(read == decoded, "\(String(decoding: mutated, as: UTF8.self))")
+    }
+    #expect(taken > 2000, "\(taken)")
+  }
+
   /// Flipped, inserted, deleted and doubled bytes: whatever comes of it, no trap.
   @Test func mutationsNeverTrap() throws {
     let folder = try folder.get()

@@ -53,33 +53,16 @@ public struct SafetensorsFile: CheckpointFile {
           + "it is cut short or not a safetensors file")
     }
     let start = 8 + Int(claimed)
-    let header = Data(bytes[8..<start])
-    guard let parsed = try? JSONDecoder().decode([String: HeaderValue].self, from: header) else {
-      throw .checkpoint(path: path, reason: "the header is not the JSON of a safetensors file")
-    }
-    guard JSONKeys.count(in: header, depth: 1) == parsed.count else {
-      throw .checkpoint(path: path, reason: "the header names a tensor twice")
-    }
+    let header = try SafetensorsHeader(
+      UnsafeRawBufferPointer(rebasing: bytes[8..<start]), path: path)
     var entries: [String: CheckpointEntry] = [:]
-    var metadata: [String: String] = [:]
-    for (name, value) in parsed {
-      switch value {
-      case .metadata(let strings):
-        guard name == Self.metadataName else {
-          throw .checkpoint(path: path, reason: "\(name): needs a dtype, a shape and data offsets")
-        }
-        metadata = strings
-      case .tensor(let header):
-        guard name != Self.metadataName else {
-          throw .checkpoint(path: path, reason: "\(name): expected strings, got a tensor")
-        }
-        entries[name] = try Self.entry(
-          name, header, dataStart: start, fileSize: bytes.count, path: path)
-      }
+    for (name, tensor) in header.tensors {
+      entries[name] = try Self.entry(
+        name, tensor, dataStart: start, fileSize: bytes.count, path: path)
     }
     try Self.requireGapless(entries, dataStart: start, fileSize: bytes.count, path: path)
     self.entries = entries
-    self.metadata = metadata
+    metadata = header.metadata
   }
 
   /// The shape of a tensor, or nil if the file has none of that name.
@@ -207,7 +190,6 @@ public struct SafetensorsFile: CheckpointFile {
     return entry
   }
 
-  private static let metadataName = "__metadata__"
   /// The name of a tensor behind all others: the CRC-64 of every byte before it.
   private static let checksumName = "checksum"
 
@@ -242,13 +224,13 @@ public struct SafetensorsFile: CheckpointFile {
   }
 
   private static func entry(
-    _ name: String, _ header: TensorHeader, dataStart: Int, fileSize: Int, path: String
+    _ name: String, _ header: SafetensorsHeader.Tensor, dataStart: Int, fileSize: Int, path: String
   ) throws(TensorError) -> CheckpointEntry {
     func lie(_ reason: String) -> TensorError {
       .checkpoint(path: path, reason: "\(name): \(reason)")
     }
-    guard let type = ElementType(rawValue: header.dtype) else {
-      throw lie("unknown element type \(header.dtype)")
+    guard let type = ElementType(rawValue: header.elementType) else {
+      throw lie("unknown element type \(header.elementType)")
     }
     var byteCount = type.byteCount
     for extent in header.shape {
@@ -256,41 +238,19 @@ public struct SafetensorsFile: CheckpointFile {
       guard extent >= 0, !overflow else { throw lie("the shape \(header.shape) is impossible") }
       byteCount = product
     }
-    guard header.data_offsets.count == 2 else { throw lie("needs two data offsets") }
-    let (first, last) = (header.data_offsets[0], header.data_offsets[1])
+    guard header.offsets.count == 2 else { throw lie("needs two data offsets") }
+    let (first, last) = (header.offsets[0], header.offsets[1])
     guard first >= 0, last >= first, last <= fileSize - dataStart else {
       throw lie(
         "its data at \(first)..\(last) lies outside the file's \(fileSize - dataStart) data bytes; "
           + "the file is cut short")
     }
     guard last - first == byteCount else {
-      throw lie("\(header.dtype) \(header.shape) needs \(byteCount) bytes, has \(last - first)")
+      throw lie(
+        "\(header.elementType) \(header.shape) needs \(byteCount) bytes, has \(last - first)")
     }
     return CheckpointEntry(
       elementType: type, shape: header.shape, range: dataStart + first..<dataStart + last)
-  }
-}
-
-/// The header's JSON of one tensor, with the format's own key names.
-private struct TensorHeader: Codable {
-  var dtype: String
-  var shape: [Int]
-  // swift-format-ignore: AlwaysUseLowerCamelCase
-  var data_offsets: [Int]
-}
-
-/// A value in the header's object: a tensor, or the `__metadata__` strings.
-private enum HeaderValue: Decodable {
-  case tensor(TensorHeader)
-  case metadata([String: String])
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if let tensor = try? container.decode(TensorHeader.self) {
-      self = .tensor(tensor)
-    } else {
-      self = .metadata(try container.decode([String: String].self))
-    }
   }
 }
 
@@ -392,18 +352,21 @@ extension SafetensorsFile {
   ) throws {
     var fields: [String] = []
     if !metadata.isEmpty {
-      fields.append("\"\(metadataName)\":" + String(decoding: try encoded(metadata), as: UTF8.self))
+      fields.append(
+        "\"\(SafetensorsHeader.metadataName)\":"
+          + String(decoding: try encoded(metadata), as: UTF8.self))
     }
     var offset = 0
     func addField(_ name: String, _ type: ElementType, _ shape: [Int]) throws {
       let begin = offset
       offset += shape.product * type.byteCount
-      let header = TensorHeader(
-        dtype: type.rawValue, shape: shape, data_offsets: [begin, offset])
+      let header = SafetensorsHeader.Tensor(
+        elementType: type.rawValue, shape: shape, offsets: [begin, offset])
       let key = String(decoding: try encoded(name), as: UTF8.self)
       fields.append(key + ":" + String(decoding: try encoded(header), as: UTF8.self))
     }
-    var names: Set = isChecksummed ? [metadataName, checksumName] : [metadataName]
+    var names: Set = [SafetensorsHeader.metadataName]
+    if isChecksummed { names.insert(checksumName) }
     for (name, content) in contents {
       guard names.insert(name).inserted else {
         throw TensorError.invalidArgument(
