@@ -51,7 +51,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   ///
   /// Compiles the kernels for it at first, which takes some seconds, and keeps them on disk. Tensors
   /// and what is kept for reuse together take at most `memoryBudget` bytes; by default all that the
-  /// device gives. With `profiles` it keeps a `profile`, and is slower for it.
+  /// device gives. With `profiles` it keeps a `profile`.
   ///
   /// - Throws: `CUDAError` for a library, device or kernel that is missing.
   public convenience init(
@@ -69,8 +69,8 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     cacheFolder: URL, profiles: Bool = false, rounding: Rounding = Rounding()
   ) throws(CUDAError) {
     self.rounding = rounding
-    profile = profiles ? CUDAProfile() : nil
     let driver = libraries.driver
+    profile = profiles ? CUDAProfile(driver) : nil
     let count = try CUDADevice.count(driver)
     guard (0..<count).contains(ordinal) else { throw .noDevice(ordinal: ordinal, count: count) }
     device = try CUDADevice(ordinal, of: driver)
@@ -173,6 +173,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     }
     if let productWorkspace { memory.free(productWorkspace, byteCount: Self.workspaceByteCount) }
     memory.releaseUnused()
+    profile?.close()
     _ = libraries.driver.pointee.cuStreamSynchronize(stream)
     _ = libraries.blas.pointee.cublasDestroy_v2(blas)
     _ = libraries.driver.pointee.cuStreamDestroy_v2(stream)
@@ -191,19 +192,11 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   /// Makes the device's context this thread's own.
   func enter() { _ = libraries.driver.pointee.cuCtxSetCurrent(context) }
 
-  /// Waits and begins to measure, where a profile is kept.
-  func beginProfile() {
-    guard let profile else { return }
-    _ = libraries.driver.pointee.cuStreamSynchronize(stream)
-    profile.begin()
-  }
+  /// Begins to measure, where a profile is kept.
+  func beginProfile() { profile?.begin(on: stream) }
 
-  /// Waits, and counts what was begun.
-  func endProfile(_ name: @autoclosure () -> String) {
-    guard let profile else { return }
-    _ = libraries.driver.pointee.cuStreamSynchronize(stream)
-    profile.end(name())
-  }
+  /// Counts what was begun.
+  func endProfile(_ name: @autoclosure () -> String) { profile?.end(name(), on: stream) }
 
   /// Keeps the first failure.
   func note(_ status: Int32, _ function: @autoclosure () -> String) {

@@ -1,9 +1,10 @@
+import CGLENCUDA
 import Synchronization
 
-/// How long kernels and products took, by their names.
+/// How long kernels and products took on the device, by their names.
 ///
-/// A backend with a profile waits before and after each of them, so that the times are their own; the
-/// whole takes longer than without.
+/// A backend with a profile has the device take the time before and after each of them; nobody waits, so
+/// the device is as busy as ever, but for a microsecond or two each.
 public final class CUDAProfile: Sendable {
   /// What all calls of one name took.
   public struct Entry: Sendable {
@@ -11,34 +12,116 @@ public final class CUDAProfile: Sendable {
     public let name: String
     /// How often it was called.
     public internal(set) var count: Int
-    /// How long all calls took together, with some microseconds of waiting each.
+    /// How long all calls took together.
     public internal(set) var milliseconds: Double
+  }
+
+  /// A time that the device takes.
+  ///
+  /// `@unchecked Sendable`: a handle, which every thread may name.
+  private struct Event: @unchecked Sendable {
+    let handle: UnsafeMutableRawPointer
   }
 
   private struct State {
     var entries: [String: Entry] = [:]
-    var begin = ContinuousClock.now
+    var idle = 0.0
+    var open: Event?
+    /// Calls whose times have not been asked for, in their order.
+    var calls: [(name: String, begin: Event, end: Event)] = []
+    var lastEnd: Event?
+    var spare: [Event] = []
   }
 
   private let state = Mutex(State())
+  private nonisolated(unsafe) let driver: UnsafePointer<glen_cuda_driver>
 
-  /// The entries since the last `reset`, the longest first.
+  init(_ driver: UnsafePointer<glen_cuda_driver>) { self.driver = driver }
+
+  /// The entries since the last `reset`, the longest first; waits for the calls to end.
   public var entries: [Entry] {
-    state.withLock { $0.entries.values.sorted { $0.milliseconds > $1.milliseconds } }
+    state.withLock { state in
+      settle(&state)
+      return state.entries.values.sorted { $0.milliseconds > $1.milliseconds }
+    }
+  }
+
+  /// How long the device did nothing, or nothing that is counted, from the first call since the last
+  /// `reset` to the last one.
+  public var idleMilliseconds: Double {
+    state.withLock { state in
+      settle(&state)
+      return state.idle
+    }
   }
 
   /// Forgets all entries.
-  public func reset() { state.withLock { $0.entries = [:] } }
-
-  func begin() { state.withLock { $0.begin = .now } }
-
-  func end(_ name: String) {
+  public func reset() {
     state.withLock { state in
-      let milliseconds = (ContinuousClock.now - state.begin) / .milliseconds(1)
-      var entry = state.entries[name] ?? Entry(name: name, count: 0, milliseconds: 0)
+      settle(&state)
+      if let last = state.lastEnd { state.spare.append(last) }
+      (state.entries, state.idle, state.lastEnd) = ([:], 0, nil)
+    }
+  }
+
+  /// Takes the time on a stream.
+  func begin(on stream: UnsafeMutableRawPointer) {
+    state.withLock { $0.open = recorded(on: stream, &$0) }
+  }
+
+  /// Takes it again, and keeps both for what was called in between.
+  func end(_ name: String, on stream: UnsafeMutableRawPointer) {
+    state.withLock { state in
+      guard let begin = state.open, let end = recorded(on: stream, &state) else { return }
+      state.calls.append((name, begin, end))
+      state.open = nil
+    }
+  }
+
+  private func recorded(on stream: UnsafeMutableRawPointer, _ state: inout State) -> Event? {
+    var event = state.spare.popLast()
+    if event == nil {
+      var handle: UnsafeMutableRawPointer?
+      guard driver.pointee.cuEventCreate(&handle, 0) == 0, let handle else { return nil }
+      event = Event(handle: handle)
+    }
+    guard let event, driver.pointee.cuEventRecord(event.handle, stream) == 0 else { return nil }
+    return event
+  }
+
+  /// Asks the device for the times of all calls.
+  private func settle(_ state: inout State) {
+    guard let last = state.calls.last else { return }
+    _ = driver.pointee.cuEventSynchronize(last.end.handle)
+    func milliseconds(_ first: Event, _ second: Event) -> Double {
+      var value: Float = 0
+      let status = driver.pointee.cuEventElapsedTime(&value, first.handle, second.handle)
+      return status == 0 ? Double(value) : 0
+    }
+    for call in state.calls {
+      var entry =
+        state.entries[call.name] ?? Entry(name: call.name, count: 0, milliseconds: 0)
       entry.count += 1
-      entry.milliseconds += milliseconds
-      state.entries[name] = entry
+      entry.milliseconds += milliseconds(call.begin, call.end)
+      state.entries[call.name] = entry
+      if let before = state.lastEnd {
+        state.idle += milliseconds(before, call.begin)
+        state.spare.append(before)
+      }
+      state.spare.append(call.begin)
+      state.lastEnd = call.end
+    }
+    state.calls = []
+  }
+
+  /// Ends with the device's context: the entries stay.
+  func close() {
+    state.withLock { state in
+      settle(&state)
+      for event in state.spare + [state.lastEnd, state.open].compactMap(\.self) {
+        _ = driver.pointee.cuEventDestroy_v2(event.handle)
+      }
+      (state.spare, state.lastEnd, state.open) = ([], nil, nil)
     }
   }
 }

@@ -69,8 +69,15 @@ extension T5Model {
       guard let deviation = Self.initialDeviation(of: name, c) else {
         return try Tensor(repeating: 1, shape: shape, on: backend)
       }
-      let values = Self.normals(shape.reduce(1, *), deviation: deviation, from: &generator)
-      return try Tensor(values, shape: shape, on: backend)
+      let tensor = try Tensor(unset: shape, on: backend)
+      // A piece at a time: what an array of some megabytes leaves behind stays in the process.
+      for start in stride(from: 0, to: tensor.count, by: 1 << 14) {
+        let count = min(1 << 14, tensor.count - start)
+        Self.normals(count, deviation: deviation, from: &generator).withUnsafeBytes {
+          backend.upload($0, to: tensor.region.advanced(by: start))
+        }
+      }
+      return tensor
     }
   }
 

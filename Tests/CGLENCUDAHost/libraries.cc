@@ -1,5 +1,6 @@
 #include "launch.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <vector>
@@ -128,6 +129,8 @@ int any_handle(void **handle) {
   return success;
 }
 
+using Time = std::chrono::steady_clock::time_point;
+
 const glen_cuda_driver driver = {
     .cuInit = [](unsigned) -> int { return success; },
     .cuDriverGetVersion = [](int *version) -> int { return *version = 13000, success; },
@@ -184,6 +187,19 @@ const glen_cuda_driver driver = {
       return delete static_cast<Stream *>(stream), success;
     },
     .cuStreamSynchronize = [](void *) -> int { return success; },
+    .cuEventCreate = [](void **event, unsigned) -> int { return *event = new Time, success; },
+    .cuEventDestroy_v2 = [](void *event) -> int {
+      return delete static_cast<Time *>(event), success;
+    },
+    .cuEventRecord = [](void *event, void *) -> int {
+      return *static_cast<Time *>(event) = std::chrono::steady_clock::now(), success;
+    },
+    .cuEventSynchronize = [](void *) -> int { return success; },
+    .cuEventElapsedTime = [](float *milliseconds, void *begin, void *end) -> int {
+      std::chrono::duration<float, std::milli> time =
+          *static_cast<Time *>(end) - *static_cast<Time *>(begin);
+      return *milliseconds = time.count(), success;
+    },
     .cuStreamBeginCapture_v2 = [](void *stream, int) -> int {
       return static_cast<Stream *>(stream)->is_captured = true, success;
     },

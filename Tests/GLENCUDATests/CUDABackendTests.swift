@@ -122,6 +122,23 @@ struct CUDABackendTests {
     }
   }
 
+  /// Each call is counted under its name, also after the backend has gone.
+  @Test func profile() throws {
+    var backend: CUDABackend? = try hostBackend(profiles: true)
+    let profile = try #require(backend?.profile)
+    func use(_ backend: CUDABackend) throws {
+      let x = try Tensor(repeating: 1, shape: [4, 8], on: backend)
+      _ = try linear(scaled(scaled(x, by: 2), by: 3), x)
+    }
+    if let backend { try use(backend) }
+    profile.reset()
+    if let backend { try use(backend) }
+    backend = nil
+    let counts = Dictionary(uniqueKeysWithValues: profile.entries.map { ($0.name, $0.count) })
+    #expect(counts == ["fill": 1, "glen_scale": 2, "product 4 x 4 x 8": 1])
+    #expect(profile.entries.allSatisfy { $0.milliseconds > 0 } && profile.idleMilliseconds > 0)
+  }
+
   @Test func noSuchDevice() throws {
     #expect(throws: CUDAError.noDevice(ordinal: 3, count: 1)) {
       _ = try CUDABackend(

@@ -11,11 +11,11 @@ let hostLibraries = CUDALibraries(
 /// The CUDA backend on the stand-ins: the same Swift and the same kernels, on the processor.
 func hostBackend(
   precision: CUDABackend.Precision = .float32, memoryBudget: Int = .max, cacheFolder: URL? = nil,
-  rounding: Rounding = Rounding()
+  rounding: Rounding = Rounding(), profiles: Bool = false
 ) throws -> CUDABackend {
   try CUDABackend(
     libraries: hostLibraries, ordinal: 0, precision: precision, memoryBudget: memoryBudget,
     cacheFolder: cacheFolder
       ?? FileManager.default.temporaryDirectory.appendingPathComponent("glen-cuda-tests"),
-    rounding: rounding)
+    profiles: profiles, rounding: rounding)
 }

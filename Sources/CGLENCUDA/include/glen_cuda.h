@@ -39,6 +39,11 @@ typedef unsigned long long glen_cuda_address;
   X(int, cuStreamCreate, (void **stream, unsigned flags)) \
   X(int, cuStreamDestroy_v2, (void *stream)) \
   X(int, cuStreamSynchronize, (void *stream)) \
+  X(int, cuEventCreate, (void **event, unsigned flags)) \
+  X(int, cuEventDestroy_v2, (void *event)) \
+  X(int, cuEventRecord, (void *event, void *stream)) \
+  X(int, cuEventSynchronize, (void *event)) \
+  X(int, cuEventElapsedTime, (float *milliseconds, void *begin, void *end)) \
   X(int, cuStreamBeginCapture_v2, (void *stream, int mode)) \
   X(int, cuStreamEndCapture, (void *stream, void **graph)) \
   X(int, cuGraphInstantiateWithFlags, \
