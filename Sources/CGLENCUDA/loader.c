@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { message_size = 4096, path_size = 4096 };
+enum { message_size = 4096, path_size = 4096, most_functions = 64 };
 
 typedef struct {
   const char *file_names[4];
-  const char *symbols[32];
-  void *functions[32];
+  const char *symbols[most_functions];
+  void *functions[most_functions];
   int is_loaded;
   char tried[message_size];
 } library;

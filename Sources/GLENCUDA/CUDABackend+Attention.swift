@@ -1,5 +1,6 @@
 import CGLENCUDA
 import GLENTensor
+import Synchronization
 
 /// One of attention's kernels, for many rows of narrow heads, for few, and for wide heads.
 private struct Shapes {
@@ -33,7 +34,6 @@ extension CUDABackend {
     let count = a.totalQueries * a.heads * a.headWidth
     let copy = roundedTarget(a.output, count: count)
     operands.rounded = Self.halves(copy)
-    findKeys(a, &operands)
     launchSingles(.attentionOne, .attentionOneWide, &operands, a)
     keep(copy, of: a.output, count: count)
   }
@@ -49,7 +49,6 @@ extension CUDABackend {
       widen(a.keys, a.values)
       return tiledBackward(&operands, a, g)
     }
-    findKeys(a, &operands)
     let count = a.totalQueries * a.heads * a.headWidth
     let copy = roundedTarget(g.dQueries, count: count)
     operands.rounded = Self.halves(copy)
@@ -60,12 +59,17 @@ extension CUDABackend {
   }
 
   /// Keys and values for single queries: read as bfloat16 where they are there so alone.
-  private func findKeys(_ a: AttentionArguments, _ operands: inout glen_attention) {
+  private func findKeys(
+    _ a: AttentionArguments, _ operands: inout glen_attention, _ kept: inout RoundedFactors
+  ) {
     let count = a.totalKeys * a.heads * a.headWidth
-    operands.half_keys = UnsafePointer(Self.halves(aloneCopy(of: a.keys, count: count)))
-    operands.half_values = UnsafePointer(Self.halves(aloneCopy(of: a.values, count: count)))
-    if operands.half_keys == nil { widen(a.keys) }
-    if operands.half_values == nil { widen(a.values) }
+    func halves(_ region: Region) -> UnsafePointer<UInt16>? {
+      let copy = aloneCopy(of: region, count: count, kept)
+      if copy == nil { widen(region.storage, &kept) }
+      return UnsafePointer(Self.halves(copy))
+    }
+    operands.half_keys = halves(a.keys)
+    operands.half_values = halves(a.values)
   }
 
   /// The gradients by tiles: those of the queries, then those of keys and values.
@@ -137,8 +141,11 @@ extension CUDABackend {
   private func launchSingles(
     _ narrow: Kernel, _ wide: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments
   ) {
-    launch(
-      a.headWidth <= 64 ? narrow : wide, &operands, blocks: (a.sequences, a.heads, 1), threads: 128)
+    let kernel = a.headWidth <= 64 ? narrow : wide
+    roundedFactors.withLock { kept in
+      findKeys(a, &operands, &kept)
+      launch(kernel, &operands, blocks: (a.sequences, a.heads, 1), threads: 128)
+    }
   }
 
   func launch(

@@ -27,41 +27,35 @@ extension CUDABackend {
   public func relu(_ x: Region, into y: Region, count: Int) {
     let isAligned = [x, y].allSatisfy { $0.offset % 4 == 0 }
     let target = target(y, count: count, isAligned: isAligned)
-    let source = source(x, count: count, isAligned: isAligned)
-    write(y, target, count: count) {
-      launchEach(
-        .relu, count: count, source.elements, source.halves, .settled(y), .count(count),
-        .address(target.copy), .flag(target.isAlone))
-    }
+    let source = Self.source(x, count: count, isAligned: isAligned)
+    launchEach(
+      .relu, count: count, source.elements, source.halves, target.argument, .count(count),
+      .address(target.copy), .flag(target.isAlone))
+    keep(target)
   }
 
   /// dx = dy where y > 0.
   public func reluBackward(y: Region, dy: Region, dx: Region, count: Int, accumulating: Bool) {
     let isAligned = [y, dy, dx].allSatisfy { $0.offset % 4 == 0 }
     let target = target(dx, count: count, isAligned: isAligned, accumulating: accumulating)
-    let (y, dy) = (
-      source(y, count: count, isAligned: isAligned), source(dy, count: count, isAligned: isAligned)
-    )
-    write(dx, target, count: count, accumulating: accumulating) {
-      launchEach(
-        .reluBackward, count: count, y.elements, y.halves, dy.elements, dy.halves, .settled(dx),
-        .count(count), .flag(accumulating), .address(target.copy), .flag(target.isAlone))
-    }
+    let y = Self.source(y, count: count, isAligned: isAligned)
+    let dy = Self.source(dy, count: count, isAligned: isAligned)
+    launchEach(
+      .reluBackward, count: count, y.elements, y.halves, dy.elements, dy.halves, target.argument,
+      .count(count), .flag(accumulating), .address(target.copy), .flag(target.isAlone))
+    keep(target)
   }
 
   /// y = gelu(gate) up.
   public func gatedGELU(gate: Region, up: Region, into y: Region, count: Int) {
     let isAligned = [gate, up, y].allSatisfy { $0.offset % 4 == 0 }
     let target = target(y, count: count, isAligned: isAligned)
-    let (gate, up) = (
-      source(gate, count: count, isAligned: isAligned),
-      source(up, count: count, isAligned: isAligned)
-    )
-    write(y, target, count: count) {
-      launchEach(
-        .gatedGELU, count: count, gate.elements, gate.halves, up.elements, up.halves, .settled(y),
-        .count(count), .address(target.copy), .flag(target.isAlone))
-    }
+    let gate = Self.source(gate, count: count, isAligned: isAligned)
+    let up = Self.source(up, count: count, isAligned: isAligned)
+    launchEach(
+      .gatedGELU, count: count, gate.elements, gate.halves, up.elements, up.halves,
+      target.argument, .count(count), .address(target.copy), .flag(target.isAlone))
+    keep(target)
   }
 
   /// The gradients of `gatedGELU`.
@@ -69,20 +63,17 @@ extension CUDABackend {
     gate: Region, up: Region, dy: Region, dGate: Region, dUp: Region, count: Int,
     accumulatingGate: Bool, accumulatingUp: Bool
   ) {
-    let toGate = target(dGate, count: count, isAligned: true, accumulating: accumulatingGate)
-    let toUp = target(dUp, count: count, isAligned: true, accumulating: accumulatingUp)
-    let (gate, up, dy) = (
-      source(gate, count: count), source(up, count: count), source(dy, count: count)
-    )
-    write(dGate, toGate, count: count, accumulating: accumulatingGate) {
-      write(dUp, toUp, count: count, accumulating: accumulatingUp) {
-        launchEach(
-          .gatedGELUBackward, count: count, gate.elements, gate.halves, up.elements, up.halves,
-          dy.elements, dy.halves, .settled(dGate), .settled(dUp), .count(count),
-          .flag(accumulatingGate), .flag(accumulatingUp), .address(toGate.copy),
-          .address(toUp.copy), .flag(toGate.isAlone), .flag(toUp.isAlone))
-      }
-    }
+    let toGate = target(dGate, count: count, accumulating: accumulatingGate)
+    let toUp = target(dUp, count: count, accumulating: accumulatingUp)
+    let (gate, up) = (Self.source(gate, count: count), Self.source(up, count: count))
+    let dy = Self.source(dy, count: count)
+    launchEach(
+      .gatedGELUBackward, count: count, gate.elements, gate.halves, up.elements, up.halves,
+      dy.elements, dy.halves, toGate.argument, toUp.argument, .count(count),
+      .flag(accumulatingGate), .flag(accumulatingUp), .address(toGate.copy), .address(toUp.copy),
+      .flag(toGate.isAlone), .flag(toUp.isAlone))
+    keep(toGate)
+    keep(toUp)
   }
 
   /// y = x / (1 - rate), or 0, by the same random numbers as on the processor.
@@ -90,35 +81,36 @@ extension CUDABackend {
     _ x: Region, rate: Float, key: RandomKey, first: Int, into y: Region, count: Int,
     accumulating: Bool
   ) {
-    let source = source(x, count: count)
-    var target = target(y, count: count, isAligned: first % 4 == 0, accumulating: accumulating)
-    if case .address(nil) = source.halves { target.isAlone = false }
-    write(y, target, count: count, accumulating: accumulating) {
-      launchEach(
-        .dropout, count: (first % 4 + count + 3) / 4, source.elements, source.halves, .settled(y),
-        .count(first), .count(count), .number(rate), .word(key.seed), .word(key.stream),
-        .flag(accumulating), .address(target.copy), .flag(target.isAlone))
-    }
+    let source = Self.source(x, count: count)
+    var target = target(
+      y, count: count, isAligned: first % 4 == 0, accumulating: accumulating)
+    // What reads x as float32 is likely to read y so.
+    if !isAlone(x, count: count) { target.isAlone = false }
+    launchEach(
+      .dropout, count: (first % 4 + count + 3) / 4, source.elements, source.halves,
+      target.argument, .count(first), .count(count), .number(rate), .word(key.seed),
+      .word(key.stream), .flag(accumulating), .address(target.copy), .flag(target.isAlone))
+    keep(target)
   }
 
-  /// Where a kernel writes the rounded copy of a result, and whether that alone.
-  private typealias Target = (copy: UnsafeMutableRawPointer?, isAlone: Bool)
+  /// A result, where a kernel writes the rounded copy of it, and whether that alone.
+  private struct Target {
+    var region: Region, count: Int, argument: KernelArgument
+    var copy: UnsafeMutableRawPointer?, isAlone: Bool
+  }
 
   private func target(
-    _ region: Region, count: Int, isAligned: Bool, accumulating: Bool = false
+    _ region: Region, count: Int, isAligned: Bool = true, accumulating: Bool = false
   ) -> Target {
     let copy = isAligned ? roundedTarget(region, count: count) : nil
-    return (copy, isAlone(copy, count: count, accumulating: accumulating))
+    return Target(
+      region: region, count: count,
+      argument: accumulating ? .at(region) : .replacing(region, count: count), copy: copy,
+      isAlone: isAlone(copy, count: count, accumulating: accumulating))
   }
 
-  /// Starts what writes a region, and keeps the copy that it makes.
-  private func write(
-    _ region: Region, _ target: Target, count: Int, accumulating: Bool = false,
-    _ start: () -> Void
-  ) {
-    if accumulating { widen(region) }
-    replacing(region, count: count, start)
-    keep(target.copy, of: region, count: count, isAlone: target.isAlone)
+  private func keep(_ target: Target) {
+    keep(target.copy, of: target.region, count: target.count, isAlone: target.isAlone)
   }
 
   /// out[0] = scale * sum of x, in double.
@@ -145,24 +137,27 @@ extension CUDABackend {
 
   /// One step of AdamW on all parameters, in one launch.
   public func adamW(_ updates: [AdamWUpdate]) {
-    // First, because copies may go for it.
     withScratch(floats: updates.count * MemoryLayout<glen_adamw_parameter>.stride / 4) { memory in
       var end = 0
-      let parameters = updates.map { parameter(of: $0, end: &end) }
-      parameters.withUnsafeBytes { upload($0, to: memory) }
-      launch(.adamW, blocks: (end, 1, 1), .address(memory), .count(parameters.count))
+      roundedFactors.withLock { kept in
+        let parameters = updates.map { parameter(of: $0, end: &end, &kept) }
+        parameters.withUnsafeBytes { upload($0, to: memory) }
+        start(.adamW, blocks: (end, 1, 1), [.address(memory), .count(parameters.count)])
+      }
     }
   }
 
   /// An update as the kernel reads it; `end` is the block behind the last that has a part of it.
-  private func parameter(of update: AdamWUpdate, end: inout Int) -> glen_adamw_parameter {
+  private func parameter(
+    of update: AdamWUpdate, end: inout Int, _ kept: inout RoundedFactors
+  ) -> glen_adamw_parameter {
     let elements = Int(glen_adamw_elements)
     end += (update.count + elements - 1) / elements
-    widen(update.gradient)
+    widen(update.gradient.storage, &kept)
     var parameter = glen_adamw_parameter()
     parameter.gradient = UnsafePointer(Self.floats(update.gradient))
     parameter.weight = Self.floats(update.weight)
-    parameter.rounded = roundedWeight(update.weight, count: update.count)
+    parameter.rounded = roundedWeight(update.weight, count: update.count, &kept)
     parameter.first_moment = Self.floats(update.firstMoment)
     parameter.second_moment = Self.floats(update.secondMoment)
     (parameter.count, parameter.end) = (update.count, end)
@@ -174,20 +169,19 @@ extension CUDABackend {
     return parameter
   }
 
-  /// The copy of a weight that is updated with it; other copies go.
-  private func roundedWeight(_ weight: Region, count: Int) -> UnsafeMutablePointer<UInt16>? {
-    guard precision == .bfloat16 else { return nil }
-    return roundedFactors.withLock { kept in
-      widen(weight.storage, &kept)
-      let storage = weight.storage.key
-      guard rounding.keepsCopies, let factors = kept[storage], factors.count == 1,
-        factors[0].offset == weight.offset, factors[0].count == count
-      else {
-        forget(storage, &kept)
-        return nil
-      }
-      return factors[0].memory.assumingMemoryBound(to: UInt16.self)
+  /// The copy of a weight that is updated with it; others go.
+  private func roundedWeight(
+    _ weight: Region, count: Int, _ kept: inout RoundedFactors
+  ) -> UnsafeMutablePointer<UInt16>? {
+    widen(weight.storage, &kept)
+    let storage = weight.storage.key
+    guard rounding.keepsCopies, let factors = kept[storage], factors.count == 1,
+      factors[0].offset == weight.offset, factors[0].count == count
+    else {
+      forget(storage, &kept)
+      return nil
     }
+    return factors[0].memory.assumingMemoryBound(to: UInt16.self)
   }
 
   private static func floats(_ region: Region) -> UnsafeMutablePointer<Float> {

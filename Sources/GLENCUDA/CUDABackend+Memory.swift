@@ -16,8 +16,11 @@ extension CUDABackend {
   func allocate(byteCount: Int) -> UnsafeMutableRawPointer? {
     if let address = obtain(byteCount: byteCount) { return address }
     guard precision == .bfloat16 else { return nil }
-    forgetAllRounded()
-    return obtain(byteCount: byteCount)
+    for widening in [false, true] {
+      forgetAllRounded(widening: widening)
+      if let address = obtain(byteCount: byteCount) { return address }
+    }
+    return nil
   }
 
   /// Keeps memory for the next request; the stream orders what was and what will be done with it.

@@ -17,17 +17,22 @@ extension CUDABackend {
   /// The output; false, with nothing done, where these kernels do not take it or there is no memory
   /// for the factors.
   func roundedAttention(_ a: AttentionArguments) -> Bool {
-    var operands = Self.operands(a)
-    guard isRoundable(a), findFactors(&operands, a) else { return false }
+    guard isRoundable(a) else { return false }
     let count = a.totalQueries * a.heads * a.headWidth
     let copy = roundedTarget(a.output, count: count)
     let isAlone = isAlone(copy, count: count)
+    var operands = Self.operands(a)
     operands.result = isAlone ? nil : Self.target(a.output)
     operands.rounded = Self.halves(copy)
-    launch(.outputRounded, &operands, a, longest: a.longestQueries)
-    keep(copy, of: a.output, count: count, isAlone: isAlone)
-    leaveFactors(a.queries, a.keys, a.values)
-    return true
+    let isDone = withFactors(&operands, a) { operands in
+      launch(.outputRounded, &operands, a, longest: a.longestQueries)
+    }
+    if isDone {
+      keep(copy, of: a.output, count: count, isAlone: isAlone)
+    } else if let copy {
+      giveBack(copy, byteCount: 2 * count)
+    }
+    return isDone
   }
 
   /// The gradients: of the queries, with the sums of output times its gradient, then of keys and values.
@@ -39,19 +44,15 @@ extension CUDABackend {
       var operands = Self.operands(a, g)
       operands.delta = delta.assumingMemoryBound(to: Float.self)
       withDistances(&operands, a, g, tiles: tiles) { operands in
-        // Only now, because copies may go for scratch memory.
-        guard findFactors(&operands, a, g.dOutput) else { return }
-        isDone = true
-        writeGradients(&operands, a, g)
+        isDone = writeGradients(&operands, a, g)
       }
     }
-    leaveFactors(a.queries, a.keys, a.values, a.output, g.dOutput)
     return isDone
   }
 
   private func writeGradients(
     _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients
-  ) {
+  ) -> Bool {
     let width = a.heads * a.headWidth
     let (queries, keys) = (a.totalQueries * width, a.totalKeys * width)
     let copies = (
@@ -69,11 +70,20 @@ extension CUDABackend {
     if areAlone.0 { operands.result = nil }
     if areAlone.1 { operands.keys_result = nil }
     if areAlone.2 { operands.values_result = nil }
-    launch(.queriesRounded, &operands, a, longest: a.longestQueries)
-    launch(.keysRounded, &operands, a, longest: a.longestKeys)
+    let isDone = withFactors(&operands, a, g.dOutput) { operands in
+      launch(.queriesRounded, &operands, a, longest: a.longestQueries)
+      launch(.keysRounded, &operands, a, longest: a.longestKeys)
+    }
+    guard isDone else {
+      for (copy, count) in [(copies.0, queries), (copies.1, keys), (copies.2, keys)] {
+        if let copy { giveBack(copy, byteCount: 2 * count) }
+      }
+      return false
+    }
     keep(copies.0, of: g.dQueries, count: queries, isAlone: areAlone.0)
     keep(copies.1, of: g.dKeys, count: keys, isAlone: areAlone.1)
     keep(copies.2, of: g.dValues, count: keys, isAlone: areAlone.2)
+    return true
   }
 
   private func launch(
@@ -84,32 +94,45 @@ extension CUDABackend {
     launch(kernel, &operands, blocks: (tiles * a.sequences, a.heads, 1), threads: 128)
   }
 
-  /// The factors as bfloat16, rounded where nobody has done it; false where there is no memory.
+  /// Starts kernels with the factors as bfloat16, rounded where nobody has done it; false where there is no
+  /// memory for that, although other copies made room.
+  private func withFactors(
+    _ operands: inout glen_attention, _ a: AttentionArguments, _ dOutput: Region? = nil,
+    _ start: (inout glen_attention) -> Void
+  ) -> Bool {
+    for isLast in [false, true] {
+      let isDone = roundedFactors.withLock { kept in
+        guard findFactors(&operands, a, dOutput, &kept) else { return false }
+        start(&operands)
+        if !rounding.keepsCopies {
+          for region in [a.queries, a.keys, a.values, a.output, dOutput].compactMap(\.self) {
+            forget(region.storage.key, &kept)
+          }
+        }
+        return true
+      }
+      if isDone || isLast { return isDone }
+      forgetAllRounded()
+    }
+    return false
+  }
+
   private func findFactors(
-    _ operands: inout glen_attention, _ a: AttentionArguments, _ dOutput: Region? = nil
+    _ operands: inout glen_attention, _ a: AttentionArguments, _ dOutput: Region?,
+    _ kept: inout RoundedFactors
   ) -> Bool {
     let width = a.heads * a.headWidth
     let (queries, keys) = (a.totalQueries * width, a.totalKeys * width)
-    return roundedFactors.withLock { kept in
-      func found(_ region: Region, _ count: Int) -> UnsafePointer<UInt16>? {
-        UnsafePointer(Self.halves(rounded(region, count: count, &kept)))
-      }
-      guard let q = found(a.queries, queries), let k = found(a.keys, keys),
-        let v = found(a.values, keys)
-      else { return false }
-      (operands.half_queries, operands.half_keys, operands.half_values) = (q, k, v)
-      guard let dOutput else { return true }
-      guard let d = found(dOutput, queries), let o = found(a.output, queries) else { return false }
-      (operands.half_doutput, operands.half_output) = (d, o)
-      return true
+    func found(_ region: Region, _ count: Int) -> UnsafePointer<UInt16>? {
+      UnsafePointer(Self.halves(rounded(region, count: count, &kept)))
     }
-  }
-
-  /// Lets go of factors where copies are not kept.
-  private func leaveFactors(_ regions: Region...) {
-    guard !rounding.keepsCopies else { return }
-    roundedFactors.withLock { kept in
-      for region in regions { forget(region.storage.key, &kept) }
-    }
+    guard let q = found(a.queries, queries), let k = found(a.keys, keys),
+      let v = found(a.values, keys)
+    else { return false }
+    (operands.half_queries, operands.half_keys, operands.half_values) = (q, k, v)
+    guard let dOutput else { return true }
+    guard let d = found(dOutput, queries), let o = found(a.output, queries) else { return false }
+    (operands.half_doutput, operands.half_output) = (d, o)
+    return true
   }
 }

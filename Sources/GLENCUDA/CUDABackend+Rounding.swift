@@ -20,10 +20,14 @@ struct RoundedFactor: @unchecked Sendable {
 /// A weight is rounded once and multiplied with many times; what goes into a layer is multiplied with
 /// again in the backward; and whoever writes a result can round it before it leaves the registers. So a
 /// copy stays until its storage is freed or written, or the memory is wanted: every function of the
-/// backend counts as writing the regions that it does not mark as read only.
+/// backend counts as writing the regions that it does not mark as read only. An update of a weight writes its
+/// copy, too.
 ///
 /// Of large results that products alone are likely to read, the float32 elements are not even written:
 /// half of what layers do is to wait for memory. Whoever does read them, `widen` writes them first.
+///
+/// A copy's address is good for as long as the lock is held: whoever calls a kernel with one looks it up and
+/// starts the kernel in one go.
 typealias RoundedFactors = [UInt: [RoundedFactor]]
 
 /// When factors are rounded and kept.
@@ -36,6 +40,17 @@ struct Rounding {
   var keepsCopies = true
   /// The elements of a result of which only the copy is written at first.
   var leastAlone = 1 << 20
+}
+
+extension CUDABackend {
+  /// The first GPU with products of bfloat16, whose factors are rounded however small they are, and
+  /// results written so wherever they may be: the kernels for that at extents that can be checked.
+  package static func roundingEverything() throws(CUDAError) -> CUDABackend {
+    try CUDABackend(
+      libraries: try .load(), ordinal: 0, precision: .bfloat16, memoryBudget: .max,
+      cacheFolder: CUDAProgram.cacheFolder,
+      rounding: Rounding(leastProduct: 0, leastFactor: 0, leastAlone: 0))
+  }
 }
 
 extension Storage {
@@ -98,38 +113,50 @@ extension CUDABackend {
     roundedFactors.withLock { $0[storage, default: []].append(factor) }
   }
 
-  /// The copy of elements that are nowhere else, for a kernel that reads either.
-  func aloneCopy(of region: Region, count: Int) -> UnsafeMutableRawPointer? {
-    guard precision == .bfloat16 else { return nil }
-    let (storage, offset) = (region.storage.key, region.offset)
-    return roundedFactors.withLock { kept in
-      kept[storage]?.first { $0.isAlone && $0.offset == offset && $0.count == count }
+  /// The copy of elements that are nowhere else.
+  func aloneCopy(
+    of region: Region, count: Int, _ kept: RoundedFactors
+  ) -> UnsafeMutableRawPointer? {
+    kept[region.storage.key]?.first {
+      $0.isAlone && $0.offset == region.offset && $0.count == count
     }?.memory
   }
 
-  /// What a kernel is called with that reads elements either as float32 or, where they are there so
-  /// alone, as bfloat16, which takes places of whole 16 bytes.
-  func source(
-    _ region: Region, count: Int, isAligned: Bool = true
-  ) -> (elements: KernelArgument, halves: KernelArgument) {
-    let halves = isAligned ? aloneCopy(of: region, count: count) : nil
-    return (halves == nil ? .input(region) : .settled(region), .address(halves))
+  /// Whether elements are nowhere but in a copy.
+  func isAlone(_ region: Region, count: Int) -> Bool {
+    precision == .bfloat16
+      && roundedFactors.withLock { aloneCopy(of: region, count: count, $0) != nil }
   }
 
-  /// Starts what overwrites a whole region, and may read a copy of what it held.
-  ///
-  /// Elements of which only that copy exists are not written first: nobody will read them.
-  func replacing(_ region: Region, count: Int, _ start: () -> Void) {
-    guard precision == .bfloat16 else { return start() }
-    let storage = region.storage.key
-    roundedFactors.withLock { kept in
-      let hasOthers = kept[storage]?.contains {
+  /// What a kernel that reads elements in either form is called with; as bfloat16 they take places of
+  /// whole 16 bytes.
+  static func source(
+    _ region: Region, count: Int, isAligned: Bool = true
+  ) -> (elements: KernelArgument, halves: KernelArgument) {
+    isAligned
+      ? (.settled(region), .halves(region, count: count)) : (.input(region), .address(nil))
+  }
+
+  /// What a kernel that starts now is called with: elements are there in the form in which it reads them, and
+  /// copies of what it writes are gone.
+  func settled(_ argument: KernelArgument, _ kept: inout RoundedFactors) -> KernelArgument {
+    switch argument {
+    case .at(let region?):
+      widen(region.storage, &kept)
+      forget(region.storage.key, &kept)
+    case .input(let region?): widen(region.storage, &kept)
+    case .halves(let region, let count):
+      if let copy = aloneCopy(of: region, count: count, kept) { return .address(copy) }
+      widen(region.storage, &kept)
+    case .replacing(let region, let count):
+      // Of elements that are overwritten nobody needs the others form first.
+      let hasOthers = kept[region.storage.key]?.contains {
         $0.isAlone && ($0.offset != region.offset || $0.count != count)
       }
       if hasOthers == true { widen(region.storage, &kept) }
+    default: break
     }
-    start()
-    roundedFactors.withLock { forget(storage, &$0) }
+    return argument
   }
 
   /// Writes the float32 elements of what is read now, where only copies exist.
@@ -143,14 +170,7 @@ extension CUDABackend {
   /// Writes the float32 elements of a storage, where only copies exist.
   func widen(_ storage: Storage, _ kept: inout RoundedFactors) {
     guard let factors = kept[storage.key], factors.contains(where: \.isAlone) else { return }
-    for factor in factors where factor.isAlone {
-      start(
-        .unround, blocks: (Self.blocks(for: factor.count / 4), 1, 1),
-        [
-          .address(factor.memory), .address(storage.address + 4 * factor.offset),
-          .count(factor.count / 4),
-        ])
-    }
+    for factor in factors where factor.isAlone { unround(factor, at: storage.address) }
     for index in factors.indices { kept[storage.key]?[index].isAlone = false }
   }
 
@@ -173,9 +193,11 @@ extension CUDABackend {
     }
   }
 
-  /// Lets go of all copies of what is elsewhere too.
-  func forgetAllRounded() {
+  /// Lets go of all copies of what is elsewhere too; with `widening`, of what is in copies alone as well,
+  /// once it is.
+  func forgetAllRounded(widening: Bool = false) {
     roundedFactors.withLock { kept in
+      if widening { widenAll(&kept) }
       for factor in kept.values.joined() where !factor.isAlone {
         if factor.isRecorded { lostCopies.add(1, ordering: .relaxed) }
         giveBack(factor.memory, byteCount: 2 * factor.count)
@@ -185,5 +207,27 @@ extension CUDABackend {
         return alone.isEmpty ? nil : alone
       }
     }
+  }
+
+  /// Writes the float32 elements of everything, but for what a recording will make.
+  private func widenAll(_ kept: inout RoundedFactors) {
+    guard capture == nil else { return }
+    for (storage, factors) in kept {
+      guard let address = UnsafeMutableRawPointer(bitPattern: storage) else { continue }
+      for (index, factor) in factors.enumerated()
+      where factor.isAlone && !isRecorded(factor.memory) {
+        unround(factor, at: address)
+        kept[storage]?[index].isAlone = false
+      }
+    }
+  }
+
+  /// Starts writing a copy's elements as float32 to where they belong.
+  private func unround(_ factor: RoundedFactor, at storage: UnsafeMutableRawPointer) {
+    start(
+      .unround, blocks: (Self.blocks(for: factor.count / 4), 1, 1),
+      [
+        .address(factor.memory), .address(storage + 4 * factor.offset), .count(factor.count / 4),
+      ])
   }
 }

@@ -74,14 +74,11 @@ extension CUDABackend {
         if let kernels {
           // The layer below multiplies with it.
           let rounded = roundedTarget(dx, count: count)
-          let dy = source(dy, count: count)
-          if accumulating { widen(dx) }
-          replacing(dx, count: count) {
-            launch(
-              kernels.gradients, blocks: (parts, 1, 1), .input(x), .input(weight),
-              .input(inverse), dy.elements, dy.halves, .settled(dx), .address(memory),
-              .count(rows), .flag(accumulating), .address(rounded))
-          }
+          let dy = Self.source(dy, count: count)
+          launch(
+            kernels.gradients, blocks: (parts, 1, 1), .input(x), .input(weight), .input(inverse),
+            dy.elements, dy.halves, accumulating ? .at(dx) : .replacing(dx, count: count),
+            .address(memory), .count(rows), .flag(accumulating), .address(rounded))
           keep(rounded, of: dx, count: count)
         } else {
           // First: dx may be where dy is.

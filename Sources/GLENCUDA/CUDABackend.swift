@@ -91,6 +91,9 @@ public final class CUDABackend: Backend, @unchecked Sendable {
       throw .call(function: "cublasCreate", reason: "status \(status)")
     }
     _ = libraries.blas.pointee.cublasSetStream_v2(blas, stream)
+    // Sums are float32 also where the result is not, and products in parts are added up.
+    let disallowReducedPrecisionReduction: Int32 = 16
+    _ = libraries.blas.pointee.cublasSetMathMode(blas, disallowReducedPrecisionReduction)
     productStream = stream
     (self.libraries, self.precision) = (libraries, precision)
     (self.context, self.stream, self.blas) = (context, stream, blas)
@@ -230,23 +233,18 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     all arguments: [KernelArgument]
   ) {
-    if precision == .bfloat16 {
-      roundedFactors.withLock { kept in
-        for argument in arguments {
-          switch argument {
-          case .at(let region?):
-            widen(region.storage, &kept)
-            forget(region.storage.key, &kept)
-          case .input(let region?): widen(region.storage, &kept)
-          default: break
-          }
-        }
-      }
+    guard precision == .bfloat16 else {
+      return start(kernel, blocks: blocks, threads: threads, arguments)
     }
-    start(kernel, blocks: blocks, threads: threads, arguments)
+    // Until the kernel is in the stream, nobody may give a copy's memory away.
+    roundedFactors.withLock { kept in
+      let arguments = arguments.map { settled($0, &kept) }
+      start(kernel, blocks: blocks, threads: threads, arguments)
+      for case .replacing(let region, _) in arguments { forget(region.storage.key, &kept) }
+    }
   }
 
-  /// Starts a kernel that writes nothing of which a rounded copy exists.
+  /// Starts a kernel whose arguments are settled.
   func start(
     _ kernel: Kernel, blocks: (x: Int, y: Int, z: Int), threads: Int = Kernel.threads,
     _ arguments: [KernelArgument]

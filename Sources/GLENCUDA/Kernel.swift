@@ -79,6 +79,11 @@ enum KernelArgument {
   case input(Region?)
   /// What it reads or writes as the caller has seen to.
   case settled(Region?)
+  /// Where so many elements are as bfloat16 alone; null where they are as float32, for the argument
+  /// before.
+  case halves(Region, count: Int)
+  /// So many elements that it overwrites, and may have read before as `halves`.
+  case replacing(Region, count: Int)
   case address(UnsafeMutableRawPointer?)
   case count(Int)
   case word(UInt64)
@@ -89,6 +94,8 @@ enum KernelArgument {
     switch self {
     case .at(let region), .input(let region), .settled(let region):
       UInt64(UInt(bitPattern: region?.address))
+    case .replacing(let region, _): UInt64(UInt(bitPattern: region.address))
+    case .halves: 0
     case .address(let address): UInt64(UInt(bitPattern: address))
     case .count(let count): UInt64(bitPattern: Int64(count))
     case .word(let word): word

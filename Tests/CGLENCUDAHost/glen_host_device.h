@@ -16,14 +16,14 @@ struct glen_place {
 
 namespace glen_host {
 
-enum { most_threads = 1024, phases = 3 };
+enum { most_threads = 1024, warp_size = 32, phases = 3 };
 
 // The block that runs now. Exchanges alternate between three sets of slots, so that one barrier
-// each is enough: a thread is at most one barrier ahead of another.
+// each is enough: a thread is at most one barrier of its warp ahead of another.
 struct Machine {
   int thread, threads;
   glen_place block, blocks;
-  int phase[most_threads];
+  int phase[most_threads], any_phase[most_threads];
   double slots[phases][most_threads];
   unsigned words[phases][most_threads][6];
   bool any[phases];
@@ -32,7 +32,9 @@ struct Machine {
 };
 extern Machine machine;
 
+// Of the threads of a block, and of a warp.
 void barrier();
+void warp_barrier();
 
 using Arguments = void **;
 // Takes the arguments of a launch, whose memory is the caller's, into what runs a thread of it.
@@ -75,12 +77,18 @@ GLEN_DEVICE void glen_barrier() { glen_host::barrier(); }
 
 GLEN_DEVICE bool glen_any(bool mine) {
   auto &m = glen_host::machine;
-  int phase = m.phase[m.thread];
+  int phase = m.any_phase[m.thread];
   m.any[phase] = m.any[phase] || mine;
   glen_barrier();
-  m.phase[m.thread] = (phase + 1) % glen_host::phases;
+  m.any_phase[m.thread] = (phase + 1) % glen_host::phases;
   m.any[(phase + 2) % glen_host::phases] = false;
   return m.any[phase];
+}
+
+// What an exchange waits for: that all threads of the warp have put in theirs.
+GLEN_DEVICE void glen_end_exchange(int phase) {
+  glen_host::warp_barrier();
+  glen_host::machine.phase[glen_thread()] = (phase + 1) % glen_host::phases;
 }
 
 template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes) {
@@ -88,9 +96,7 @@ template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes)
   auto &m = glen_host::machine;
   int phase = m.phase[m.thread];
   std::memcpy(&m.slots[phase][m.thread], &mine, sizeof mine);
-  glen_barrier();
-  m.phase[m.thread] = (phase + 1) % glen_host::phases;
-  m.any[(phase + 2) % glen_host::phases] = false;
+  glen_end_exchange(phase);
   Value other;
   std::memcpy(&other, &m.slots[phase][m.thread ^ lanes], sizeof other);
   return other;
@@ -123,9 +129,7 @@ GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b
   unsigned(*words)[6] = m.words[phase];
   const unsigned mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
   std::memcpy(words[m.thread], mine, sizeof mine);
-  glen_barrier();
-  m.phase[m.thread] = (phase + 1) % glen_host::phases;
-  m.any[(phase + 2) % glen_host::phases] = false;
+  glen_end_exchange(phase);
   words += m.thread / 32 * 32;
   int lane = m.thread % 32;
   for (int i = 0; i < 4; i++) {
@@ -168,9 +172,7 @@ GLEN_DEVICE void glen_rows(const unsigned short *(&rows)[32], const unsigned *mi
   auto &m = glen_host::machine;
   int phase = m.phase[m.thread];
   std::memcpy(&m.slots[phase][m.thread], &mine, sizeof mine);
-  glen_barrier();
-  m.phase[m.thread] = (phase + 1) % glen_host::phases;
-  m.any[(phase + 2) % glen_host::phases] = false;
+  glen_end_exchange(phase);
   for (int i = 0; i < 32; i++)
     std::memcpy(&rows[i], &m.slots[phase][m.thread / 32 * 32 + i], sizeof rows[i]);
 }

@@ -9,6 +9,9 @@
 
 // A fibre is made once with a stack of its own (ucontext) and changed to by longjmp, which unlike
 // swapcontext makes no system call.
+//
+// One warp after the other runs to the block's next barrier, as far ahead of the others as it can ever
+// be: what it reads of them too early, or overwrites before they have read it, shows.
 namespace glen_host {
 
 Machine machine;
@@ -20,7 +23,7 @@ enum { stack_size = 1 << 17 };
 struct Fibre {
   ucontext_t context;
   jmp_buf place;
-  bool is_made = false, is_done = true;
+  bool is_made = false, is_done = true, waits_for_block = false;
 };
 
 Fibre fibres[most_threads];
@@ -61,20 +64,42 @@ void resume(int index) {
   swapcontext(&starter, &fibre.context);
 }
 
+int ordered(int index, int count) { return is_reversed ? count - 1 - index : index; }
+
+// Runs a warp until all its threads wait for the block or are done; false where some exchange what
+// others are no longer there for.
+bool run_warp(int warp) {
+  for (;;) {
+    bool exchanges = false;
+    int left = 0;
+    for (int i = 0; i < warp_size; i++) {
+      int index = warp * warp_size + ordered(i, warp_size);
+      Fibre &fibre = fibres[index];
+      if (!fibre.is_done && !fibre.waits_for_block) resume(index);
+      bool is_left = fibre.is_done || fibre.waits_for_block;
+      left += is_left;
+      exchanges = exchanges || !is_left;
+    }
+    if (!exchanges) return true;
+    if (left > 0) return false;
+  }
+}
+
 // Whether the block ended with all threads at the same number of barriers.
 bool run_block() {
   for (int i = 0; i < machine.threads; i++) {
-    fibres[i].is_done = false;
-    machine.phase[i] = 0;
+    fibres[i].is_done = fibres[i].waits_for_block = false;
+    machine.phase[i] = machine.any_phase[i] = 0;
     machine.groups[i].clear();
   }
   for (bool &any : machine.any) any = false;
   for (;;) {
-    int done = 0;
+    int warps = machine.threads / warp_size, done = 0;
+    for (int warp = 0; warp < warps; warp++)
+      if (!run_warp(ordered(warp, warps))) return false;
     for (int i = 0; i < machine.threads; i++) {
-      int index = is_reversed ? machine.threads - 1 - i : i;
-      resume(index);
-      done += fibres[index].is_done;
+      done += fibres[i].is_done;
+      fibres[i].waits_for_block = false;
     }
     if (done == machine.threads) return true;
     if (done > 0) return false;
@@ -85,8 +110,13 @@ bool run_block() {
 
 void enter(const char *name, Function function) { kernels()[name] = std::move(function); }
 
-void barrier() {
+void warp_barrier() {
   if (!_setjmp(fibres[machine.thread].place)) _longjmp(scheduler, 1);
+}
+
+void barrier() {
+  fibres[machine.thread].waits_for_block = true;
+  warp_barrier();
 }
 
 const void *find(const char *name) {

@@ -248,6 +248,7 @@ const glen_cuda_blas blas = {
     .cublasDestroy_v2 = [](void *handle) -> int {
       return delete static_cast<Handle *>(handle), success;
     },
+    .cublasSetMathMode = [](void *, int mode) -> int { return mode == 16 ? success : invalid_value; },
     .cublasSetStream_v2 = [](void *handle, void *stream) -> int {
       return static_cast<Handle *>(handle)->stream = stream, success;
     },

@@ -32,7 +32,7 @@ GLEN_DEVICE glen_place glen_blocks() { return {(int)gridDim.x, (int)gridDim.y, (
 GLEN_DEVICE void glen_barrier() { __syncthreads(); }
 // Whether any thread of the block says yes; a barrier too.
 GLEN_DEVICE bool glen_any(bool mine) { return __syncthreads_or(mine); }
-// The value of the thread whose number differs in the bits of `lanes`; all threads of a block call.
+// The value of the thread whose number differs in the bits of `lanes`; all threads of a warp call.
 template <typename Value> GLEN_DEVICE Value glen_exchange(Value mine, int lanes) {
   return __shfl_xor_sync(0xffffffffu, mine, lanes);
 }

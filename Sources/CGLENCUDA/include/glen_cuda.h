@@ -75,6 +75,7 @@ typedef unsigned long long glen_cuda_address;
 #define GLEN_CUDA_BLAS(X) \
   X(int, cublasCreate_v2, (void **handle)) \
   X(int, cublasDestroy_v2, (void *handle)) \
+  X(int, cublasSetMathMode, (void *handle, int mode)) \
   X(int, cublasSetStream_v2, (void *handle, void *stream)) \
   X(int, cublasSetWorkspace_v2, (void *handle, void *workspace, unsigned long bytes)) \
   X(int, cublasGemmStridedBatchedEx, \
