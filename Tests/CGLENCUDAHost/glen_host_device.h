@@ -27,6 +27,8 @@ struct Machine {
   double slots[phases][most_threads];
   unsigned words[phases][most_threads][6];
   bool any[phases];
+  // Whether copies arrive when they are asked for, and not when they are waited for.
+  bool copies_at_once;
   // What was asked for with glen_fetch and has not been waited for, by groups.
   std::vector<std::vector<std::function<void()>>> groups[most_threads];
 };
@@ -142,16 +144,18 @@ GLEN_DEVICE void glen_multiply(float (&c)[4], const unsigned (&a)[4], unsigned b
   }
 }
 
-// What is copied arrives when it is waited for, and no sooner.
+// What is copied arrives as late as it may, or as early.
 GLEN_DEVICE void glen_fetch(void *to, const void *from, bool is_there) {
-  auto &groups = glen_host::machine.groups[glen_thread()];
-  if (groups.empty()) groups.emplace_back();
-  groups.back().push_back([=] {
+  auto copy = [=] {
     if (is_there)
       std::memcpy(to, from, 16);
     else
       std::memset(to, 0, 16);
-  });
+  };
+  if (glen_host::machine.copies_at_once) return copy();
+  auto &groups = glen_host::machine.groups[glen_thread()];
+  if (groups.empty()) groups.emplace_back();
+  groups.back().push_back(copy);
 }
 GLEN_DEVICE void glen_close_group() {
   auto &groups = glen_host::machine.groups[glen_thread()];

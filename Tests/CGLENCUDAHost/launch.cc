@@ -150,5 +150,5 @@ bool launch(const std::function<void()> &thread, glen_place blocks, int threads)
 
 void glen_host_reverse_threads(int is_reversed) {
   std::lock_guard<std::mutex> guard(glen_host::lock);
-  glen_host::is_reversed = is_reversed;
+  glen_host::is_reversed = glen_host::machine.copies_at_once = is_reversed;
 }

@@ -102,6 +102,21 @@ struct CUDABackendTests {
           backend: "cuda:0", byteCount: 400_000, usedByteCount: backend.memory.usedByteCount))
   }
 
+  /// Where memory is short, elements that are in a copy alone are written out, and the copy goes.
+  @Test func copiesMakeRoom() throws {
+    let backend = try hostBackend(
+      precision: .bfloat16, memoryBudget: 1_000_000,
+      rounding: Rounding(leastProduct: 0, leastFactor: 0, leastAlone: 0))
+    let values = (0..<65536).map { Float($0 % 200 - 100) }
+    let x = try Tensor(values, shape: [values.count], on: backend)
+    let y = try relu(x)
+    #expect(backend.isAlone(y.region, count: y.count))
+    let other = try Tensor(repeating: 7, shape: [100_000], on: backend)
+    #expect(!backend.isAlone(y.region, count: y.count))
+    #expect(try y.values() == values.map { max($0, 0) })
+    #expect(try other.values().last == 7)
+  }
+
   @Test func memoryThatTheDeviceDoesNotHave() throws {
     let backend = try hostBackend()
     #expect(

@@ -155,7 +155,7 @@ public struct MatrixProduct: Sendable {
   /// The factors.
   public var alpha: Float = 1, beta: Float = 0
   /// Whether C may be left in the precision that factors of products have on the backend, because
-  /// what reads it are products, activations and attention.
+  /// that is enough for what reads it: products, activations, attention and norms' gradients.
   public var isRoundable = false
 
   /// A product with its extents, operands and factors.

@@ -1,5 +1,5 @@
 /// What of a linear layer may be left in the precision of products' factors, on a backend that has
-/// such: what only products, activations and attention read, to which it makes no difference.
+/// such: what only products, activations, attention and norms' gradients read, for which that is enough.
 public struct Roundable: OptionSet, Sendable {
   /// The bits.
   public let rawValue: Int
@@ -9,7 +9,7 @@ public struct Roundable: OptionSet, Sendable {
 
   /// The result; one that a residual is part of is not rounded.
   public static let result = Roundable(rawValue: 1)
-  /// The gradient of the input; what others add to is not rounded.
+  /// The gradient of the input, where it is not added to another's.
   public static let inputGradient = Roundable(rawValue: 2)
 }
 

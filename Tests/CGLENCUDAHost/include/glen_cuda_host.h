@@ -16,8 +16,8 @@ const glen_cuda_driver *glen_host_driver(void);
 const glen_cuda_nvrtc *glen_host_nvrtc(void);
 const glen_cuda_blas *glen_host_blas(void);
 
-// Whether the threads of a block run from the last to the first between two barriers: where that
-// changes a result, a barrier is missing.
+// Whether the warps of a block, and the threads of a warp, run from the last to the first between two
+// barriers, and copies to shared memory arrive at once: where that changes a result, a barrier is missing.
 void glen_host_reverse_threads(int is_reversed);
 
 #pragma clang assume_nonnull end
