@@ -15,7 +15,11 @@ extension CUDABackend {
 
   /// y += scale x.
   public func addScaled(_ x: Region, scale: Float, to y: Region, count: Int) {
-    launchEach(.addScaled, count: count, .input(x), .number(scale), .at(y), .count(count))
+    let isAligned = [x, y].allSatisfy { $0.offset % 4 == 0 }
+    let source = Self.source(x, count: count, isAligned: isAligned)
+    launchEach(
+      .addScaled, count: count, source.elements, source.halves, .number(scale), .at(y),
+      .count(count))
   }
 
   /// y = scale x.

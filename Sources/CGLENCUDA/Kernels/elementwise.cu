@@ -1,8 +1,18 @@
 #include "glen_adamw.h"
 #include "random.h"
 
-GLEN_KERNEL(glen_add_scaled, const float *x, float scale, float *y, long count) {
-  glen_map(count, y, 0, 0, 1, [=](float x) { return scale * x; }, x);
+// With `halves`, x is there as bfloat16 alone.
+GLEN_KERNEL(glen_add_scaled, const float *x, const unsigned short *halves, float scale, float *y,
+            long count) {
+  if (!halves) {
+    glen_map(count, y, 0, 0, 1, [=](float x) { return scale * x; }, x);
+    return;
+  }
+  GLEN_EACH(i, count / 4) {
+    glen_four a = glen_fours(x, halves, i), old = ((const glen_four *)y)[i];
+    ((glen_four *)y)[i] = {old.x + scale * a.x, old.y + scale * a.y, old.z + scale * a.z,
+                           old.w + scale * a.w};
+  }
 }
 
 GLEN_KERNEL(glen_scale, const float *x, float scale, float *y, long count) {

@@ -54,6 +54,6 @@ public struct Dropout: Sendable {
     if rate == 0 {
       return try linear(x, weight, adding: consume residual, rounding: .inputGradient)
     }
-    return try add(residual, self(linear(x, weight, rounding: .inputGradient)))
+    return try add(residual, self(linear(x, weight, rounding: [.result, .inputGradient])))
   }
 }

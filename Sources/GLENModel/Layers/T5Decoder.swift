@@ -61,16 +61,18 @@ extension T5Decoder {
       let place = dropout.split(index + 2)
       var normed = try rmsNorm(x, weight: block.selfNorm, epsilon: c.normEpsilon)
       var mixed = try attention(
-        queries: linear(normed, block.selfAttention.query),
-        keys: linear(normed, block.selfAttention.key),
-        values: linear(normed, block.selfAttention.value), heads: c.heads, queryOffsets: offsets,
+        queries: linear(normed, block.selfAttention.query, rounding: .result),
+        keys: linear(normed, block.selfAttention.key, rounding: .result),
+        values: linear(normed, block.selfAttention.value, rounding: .result), heads: c.heads,
+        queryOffsets: offsets,
         keyOffsets: offsets, bias: bias, isCausal: true, dropout: place.split(0).mask)
       x = try place.split(1).residual(mixed, block.selfAttention.output, adding: consume x)
       normed = try rmsNorm(x, weight: block.crossNorm, epsilon: c.normEpsilon)
       mixed = try attention(
-        queries: linear(normed, block.crossAttention.query),
-        keys: linear(encoded, block.crossAttention.key),
-        values: linear(encoded, block.crossAttention.value), heads: c.heads, queryOffsets: offsets,
+        queries: linear(normed, block.crossAttention.query, rounding: .result),
+        keys: linear(encoded, block.crossAttention.key, rounding: .result),
+        values: linear(encoded, block.crossAttention.value, rounding: .result), heads: c.heads,
+        queryOffsets: offsets,
         keyOffsets: encodedOffsets, dropout: place.split(2).mask)
       x = try place.split(3).residual(mixed, block.crossAttention.output, adding: consume x)
       normed = try rmsNorm(x, weight: block.feedForwardNorm, epsilon: c.normEpsilon)

@@ -90,6 +90,18 @@ final class GradientTable {
     sum.backend.addScaled(gradient.region, scale: 1, to: sum.region, count: sum.count)
   }
 
+  /// Adds a multiple of a tensor to an input's gradient.
+  func add(_ gradient: Tensor, scale: Float, to input: Input) throws(TensorError) {
+    if scale == 1 { return try add(gradient, to: input) }
+    let backend = gradient.backend
+    guard let (region, accumulating) = try destination(for: input, on: backend) else { return }
+    if accumulating {
+      backend.addScaled(gradient.region, scale: scale, to: region, count: gradient.count)
+    } else {
+      backend.scale(gradient.region, by: scale, into: region, count: gradient.count)
+    }
+  }
+
   /// Where an operation writes an input's gradient, and whether it must add to what is there; nil
   /// if the input is not differentiated.
   func destination(

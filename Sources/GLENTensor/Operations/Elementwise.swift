@@ -14,9 +14,7 @@ public func add(
   guard let tape else { return y }
   let (aInput, bInput) = (Input(a), Input(b))
   return tape.record(y) { (gradients, dy) throws(TensorError) in
-    if let db = try gradients.summingDestination(for: bInput, on: dy.backend) {
-      dy.backend.addScaled(dy.region, scale: scale, to: db, count: dy.count)
-    }
+    try gradients.add(dy, scale: scale, to: bInput)
     try gradients.add(dy, to: aInput)
   }
 }
@@ -32,9 +30,7 @@ public func scaled(_ x: Tensor, by scale: Float) throws(TensorError) -> Tensor {
   guard let tape else { return y }
   let input = Input(x)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
-    if let dx = try gradients.summingDestination(for: input, on: dy.backend) {
-      dy.backend.addScaled(dy.region, scale: scale, to: dx, count: dy.count)
-    }
+    try gradients.add(dy, scale: scale, to: input)
   }
 }
 
