@@ -333,22 +333,9 @@ GLEN_KERNEL(glen_attention_delta, const float *output, const float *doutput, flo
   if (head < heads && glen_thread() % 32 == 0) delta[index] = sum;
 }
 
-// The sums of all tiles, [count, width] to [width]; a block has 32 columns, each warp every eighth tile.
+// The sums of all tiles, [count, width] to [width].
 GLEN_KERNEL(glen_attention_distances, const float *tiles, long count, float *sums, long width) {
-  constexpr int WARPS = GLEN_THREADS / 32;
-  GLEN_SHARED double parts[WARPS][32];
-  int lane = glen_thread() % 32, warp = glen_thread() / 32;
-  long column = (long)glen_block().x * 32 + lane;
-  double sum = 0;
-  if (column < width) {
-#pragma unroll 4
-    for (long tile = warp; tile < count; tile += WARPS) sum += tiles[tile * width + column];
-  }
-  parts[warp][lane] = sum;
-  glen_barrier();
-  if (warp > 0 || column >= width) return;
-  for (int other = 1; other < WARPS; other++) sum += parts[other][lane];
-  sums[column] = (float)sum;
+  glen_sum_rows<double>(tiles, count, sums, width, 0);
 }
 
 // Adds a head's sums by distance to its buckets. The thread of a bucket's first distance adds all

@@ -115,6 +115,18 @@ template <int MODE> struct attend {
     return (int)(at.all_columns - start < TILE ? at.all_columns - start : TILE);
   }
 
+  // Begins to copy the tile of columns from `start` of two matrices, a group, which is empty behind the end.
+  GLEN_MEMBER static void fetch_columns(factor &first, const unsigned short *of_first,
+                                        factor &second, const unsigned short *of_second,
+                                        const place &at, long start, long end, long width) {
+    if (start < end) {
+      long columns = columns_from(at, start);
+      fetch(first, of_first + start * at.stride, at.stride, columns, width);
+      fetch(second, of_second + start * at.stride, at.stride, columns, width);
+    }
+    glen_close_group();
+  }
+
   GLEN_MEMBER static void output(const glen_attention &a) {
     GLEN_SHARED factor keys[2], values[2];
     GLEN_SHARED float bias[2][THREADS];
@@ -126,11 +138,7 @@ template <int MODE> struct attend {
     fetch(keys[1], a.half_queries + at.query_place + at.first_row * at.stride, at.stride, at.rows,
           width);
     glen_close_group();
-    if (start < end) {
-      fetch(keys[0], k + start * at.stride, at.stride, columns_from(at, start), width);
-      fetch(values[0], v + start * at.stride, at.stride, columns_from(at, start), width);
-    }
-    glen_close_group();
+    fetch_columns(keys[0], k, values[0], v, at, start, end, width);
     bias[0][glen_thread()] = bias_of(a, at, start);
     glen_await<1>();
     glen_barrier();
@@ -143,11 +151,7 @@ template <int MODE> struct attend {
       int columns = columns_from(at, start);
       long next = start + TILE;
       glen_barrier();
-      if (next < end) {
-        fetch(keys[now ^ 1], k + next * at.stride, at.stride, columns_from(at, next), width);
-        fetch(values[now ^ 1], v + next * at.stride, at.stride, columns_from(at, next), width);
-      }
-      glen_close_group();
+      fetch_columns(keys[now ^ 1], k, values[now ^ 1], v, at, next, end, width);
       float next_bias = bias_of(a, at, next);
       glen_await<1>();
       glen_barrier();
@@ -271,11 +275,7 @@ template <int MODE> struct attend {
     fetch(keys[1], a.half_queries + own, at.stride, at.rows, width);
     fetch(values[1], a.half_doutput + own, at.stride, at.rows, width);
     glen_close_group();
-    if (start < end) {
-      fetch(keys[0], k + start * at.stride, at.stride, columns_from(at, start), width);
-      fetch(values[0], v + start * at.stride, at.stride, columns_from(at, start), width);
-    }
-    glen_close_group();
+    fetch_columns(keys[0], k, values[0], v, at, start, end, width);
     bias[0][glen_thread()] = bias_of(a, at, start);
     put_deltas(a, at, deltas);
     glen_await<1>();
@@ -296,11 +296,7 @@ template <int MODE> struct attend {
       int columns = columns_from(at, start);
       long next = start + TILE;
       glen_barrier();
-      if (next < end) {
-        fetch(keys[now ^ 1], k + next * at.stride, at.stride, columns_from(at, next), width);
-        fetch(values[now ^ 1], v + next * at.stride, at.stride, columns_from(at, next), width);
-      }
-      glen_close_group();
+      fetch_columns(keys[now ^ 1], k, values[now ^ 1], v, at, next, end, width);
       float next_bias = bias_of(a, at, next);
       glen_await<1>();
       glen_barrier();
@@ -398,11 +394,7 @@ template <int MODE> struct attend {
     fetch(queries[1], a.half_keys + own, at.stride, at.rows, width);
     fetch(douts[1], a.half_values + own, at.stride, at.rows, width);
     glen_close_group();
-    if (start < end) {
-      fetch(queries[0], q + start * at.stride, at.stride, columns_from(at, start), width);
-      fetch(douts[0], d + start * at.stride, at.stride, columns_from(at, start), width);
-    }
-    glen_close_group();
+    fetch_columns(queries[0], q, douts[0], d, at, start, end, width);
     bias[0][glen_thread()] = bias_of(a, at, start);
     numbers[0][glen_thread()] = number_of(a, at, start);
     glen_await<1>();
@@ -418,11 +410,7 @@ template <int MODE> struct attend {
       int columns = columns_from(at, start);
       long next = start + TILE;
       glen_barrier();
-      if (next < end) {
-        fetch(queries[now ^ 1], q + next * at.stride, at.stride, columns_from(at, next), width);
-        fetch(douts[now ^ 1], d + next * at.stride, at.stride, columns_from(at, next), width);
-      }
-      glen_close_group();
+      fetch_columns(queries[now ^ 1], q, douts[now ^ 1], d, at, next, end, width);
       float next_bias = bias_of(a, at, next), next_number = number_of(a, at, next);
       glen_await<1>();
       glen_barrier();

@@ -144,6 +144,27 @@ GLEN_DEVICE glen_four glen_fours(const float *x, const unsigned short *halves, l
   return halves ? glen_widen_four(((const glen_two_words *)halves)[i]) : ((const glen_four *)x)[i];
 }
 
+// The sums of the rows of a matrix, [count, width], in the precision of `Sum`, onto y or in its place; a block
+// has 32 columns, each warp every eighth row.
+template <typename Sum>
+GLEN_DEVICE void glen_sum_rows(const float *rows, long count, float *y, long width,
+                               int accumulates) {
+  constexpr int WARPS = GLEN_THREADS / 32;
+  GLEN_SHARED Sum sums[WARPS][32];
+  int lane = glen_thread() % 32, warp = glen_thread() / 32;
+  long column = (long)glen_block().x * 32 + lane;
+  Sum sum = 0;
+  if (column < width) {
+#pragma unroll 4
+    for (long row = warp; row < count; row += WARPS) sum += rows[row * width + column];
+  }
+  sums[warp][lane] = sum;
+  glen_barrier();
+  if (warp > 0 || column >= width) return;
+  for (int other = 1; other < WARPS; other++) sum += sums[other][lane];
+  y[column] = accumulates ? y[column] + (float)sum : (float)sum;
+}
+
 // The first element of this thread in a row that the blocks of one grid column share, and the
 // distance to its next.
 GLEN_DEVICE long glen_first() { return (long)glen_block().y * glen_threads() + glen_thread(); }

@@ -194,22 +194,9 @@ GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_512, 4)
 GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_768, 6)
 GLEN_RMS_NORM_GRADIENTS(glen_rms_norm_gradients_1024, 8)
 
-// y += the sum of the parts, [count, width]; a block has 32 columns, each warp every eighth part.
+// y += the sum of the parts, [count, width].
 GLEN_KERNEL(glen_add_parts, const float *parts, long count, float *y, long width) {
-  constexpr int WARPS = GLEN_THREADS / 32;
-  GLEN_SHARED float sums[WARPS][32];
-  int lane = glen_thread() % 32, warp = glen_thread() / 32;
-  long column = (long)glen_block().x * 32 + lane;
-  float sum = 0;
-  if (column < width) {
-#pragma unroll 4
-    for (long part = warp; part < count; part += WARPS) sum += parts[part * width + column];
-  }
-  sums[warp][lane] = sum;
-  glen_barrier();
-  if (warp > 0 || column >= width) return;
-  for (int other = 1; other < WARPS; other++) sum += sums[other][lane];
-  y[column] += sum;
+  glen_sum_rows<float>(parts, count, y, width, 1);
 }
 
 // In double: near 0 a distance is the difference of two numbers near 1. A zero row has cosine 0.
