@@ -149,7 +149,7 @@ extension CUDABackend {
       if let copy = aloneCopy(of: region, count: count, kept) { return .address(copy) }
       widen(region.storage, &kept)
     case .replacing(let region, let count):
-      // Of elements that are overwritten nobody needs the others form first.
+      // What is overwritten whole need not be there as float32 first; what lies beside it must be.
       let hasOthers = kept[region.storage.key]?.contains {
         $0.isAlone && ($0.offset != region.offset || $0.count != count)
       }
