@@ -41,37 +41,51 @@ let package = Package(
     .target(name: "CGLENStarter", exclude: ["Model"]),
     .target(name: "CGLENSentencePiece", dependencies: ["CGLENSentencePieceSystem"]),
 
+    // Foundation without its tables of languages, and the C library; not a product.
+    .target(name: "GLENPlatform", swiftSettings: settings),
+
     // The library.
     .target(
-      name: "GLENTensor", dependencies: ["CGLENBLAS", "CGLENKernels"], swiftSettings: settings),
+      name: "GLENTensor", dependencies: ["CGLENBLAS", "CGLENKernels", "GLENPlatform"],
+      swiftSettings: settings),
     .target(
-      name: "GLENCUDA", dependencies: ["CGLENCUDA", "GLENTensor"], swiftSettings: settings),
-    .target(name: "GLENModel", dependencies: ["GLENTensor"], swiftSettings: settings),
-    .target(name: "GLENText", dependencies: ["CGLENSentencePiece"], swiftSettings: settings),
+      name: "GLENCUDA", dependencies: ["CGLENCUDA", "GLENPlatform", "GLENTensor"],
+      swiftSettings: settings),
     .target(
-      name: "GLENIndex", dependencies: ["CGLENKernels", "GLENModel", "GLENTensor", "GLENText"],
+      name: "GLENModel", dependencies: ["GLENPlatform", "GLENTensor"], swiftSettings: settings),
+    .target(
+      name: "GLENText", dependencies: ["CGLENSentencePiece", "GLENPlatform"],
+      swiftSettings: settings),
+    .target(
+      name: "GLENIndex",
+      dependencies: ["CGLENKernels", "GLENModel", "GLENPlatform", "GLENTensor", "GLENText"],
       swiftSettings: settings),
     .target(
       name: "GLENTraining",
       dependencies: [
-        "CGLENZlib", "GLENIndex", "GLENModel", "GLENTensor", "GLENText",
+        "CGLENZlib", "GLENIndex", "GLENModel", "GLENPlatform", "GLENTensor", "GLENText",
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: settings),
 
     .target(
       name: "GLENStarter",
-      dependencies: ["CGLENStarter", "GLENModel", "GLENTensor", "GLENText", "GLENTraining"],
+      dependencies: [
+        "CGLENStarter", "GLENModel", "GLENPlatform", "GLENTensor", "GLENText", "GLENTraining",
+      ],
       swiftSettings: settings),
 
     // What the tests of several backends and `glen selftest` share; not a product.
-    .target(name: "GLENTestSupport", dependencies: ["GLENTensor"], swiftSettings: settings),
+    .target(
+      name: "GLENTestSupport", dependencies: ["GLENPlatform", "GLENTensor"], swiftSettings: settings
+    ),
 
     // The command line.
     .executableTarget(
       name: "glen",
       dependencies: [
-        "CGLENBLAS", "GLENCUDA", "GLENIndex", "GLENModel", "GLENStarter", "GLENTensor",
+        "CGLENBLAS", "GLENCUDA", "GLENIndex", "GLENModel", "GLENPlatform", "GLENStarter",
+        "GLENTensor",
         "GLENTestSupport", "GLENText", "GLENTraining",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Logging", package: "swift-log"),
@@ -107,6 +121,8 @@ let package = Package(
       exclude: ["peers.py", "plain_scan.c", "requirements.txt", "run"], swiftSettings: settings),
 
     // Tests.
+    .testTarget(
+      name: "GLENPlatformTests", dependencies: ["GLENPlatform"], swiftSettings: settings),
     .testTarget(
       name: "GLENTensorTests", dependencies: ["CGLENKernels", "GLENTensor", "GLENTestSupport"],
       resources: [.copy("Fixtures")],

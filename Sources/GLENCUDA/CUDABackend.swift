@@ -1,5 +1,5 @@
 import CGLENCUDA
-import Foundation
+import GLENPlatform
 import GLENTensor
 import Synchronization
 

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 extension IndexError: CustomStringConvertible {
   /// One line for people: what was done, what is wrong with it, and what to do.

@@ -1,10 +1,5 @@
+import GLENPlatform
 import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 extension T5Model {
   /// A model of the given shape whose parameters come from `parameter`.

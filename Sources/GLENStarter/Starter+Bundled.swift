@@ -1,6 +1,6 @@
 import CGLENStarter
-import Foundation
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
 import GLENTraining

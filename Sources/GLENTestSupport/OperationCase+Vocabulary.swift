@@ -1,10 +1,5 @@
+import GLENPlatform
 import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 extension OperationCase {
   /// Softmax, cross-entropy and arg max over rows of scores.

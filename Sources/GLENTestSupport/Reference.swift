@@ -1,10 +1,5 @@
+import GLENPlatform
 import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Naive loops in double precision: what the operations mean, written as the equations are.
 public enum Reference {

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Ranks documents by BM25 over term ids.
 ///

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Picks each document's keywords: the pieces of largest BM25 weight.
 ///

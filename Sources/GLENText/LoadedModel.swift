@@ -1,5 +1,5 @@
 import CGLENSentencePiece
-import Foundation
+import GLENPlatform
 
 /// A model between its loading and its owner: closed when an initialiser throws before taking it.
 struct LoadedModel: ~Copyable {
@@ -35,9 +35,9 @@ func takeMessage(_ message: UnsafeMutablePointer<CChar>?) -> String {
   defer { glen_sp_free(message) }
   let text = String(cString: message)
   // SentencePiece puts the place in its source and the failed condition before its message.
-  guard text.contains(".cc("), let end = text.range(of: "] ", options: .backwards) else {
+  guard text.contains(".cc("), let end = text.ranges(of: "] ").last else {
     return text
   }
-  let rest = text[end.upperBound...].trimmingCharacters(in: .whitespaces)
-  return rest.isEmpty ? text : rest
+  let rest = text[end.upperBound...].drop(while: \.isWhitespace)
+  return rest.isEmpty ? text : String(rest)
 }

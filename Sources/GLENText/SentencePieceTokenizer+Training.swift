@@ -1,5 +1,5 @@
 import CGLENSentencePiece
-import Foundation
+import GLENPlatform
 
 extension SentencePieceTokenizer {
   /// The largest vocabulary that can be trained.
@@ -52,7 +52,7 @@ extension SentencePieceTokenizer {
     do {
       try data.write(to: url, options: .atomic)
     } catch {
-      throw .unwritable(path: url.path, reason: error.localizedDescription)
+      throw .unwritable(path: url.path, reason: error.reason)
     }
     return tokenizer
   }

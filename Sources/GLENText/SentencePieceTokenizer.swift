@@ -1,5 +1,5 @@
 import CGLENSentencePiece
-import Foundation
+import GLENPlatform
 
 /// A T5 vocabulary: SentencePiece pieces followed by sentinels.
 ///
@@ -53,7 +53,7 @@ public final class SentencePieceTokenizer: Tokenizer {
     do {
       data = try Data(contentsOf: url)
     } catch {
-      throw .unreadable(path: url.path, reason: error.localizedDescription)
+      throw .unreadable(path: url.path, reason: error.reason)
     }
     try self.init(
       model: data, sentinelCount: sentinelCount, recognizesSpecialTokens: recognizesSpecialTokens)

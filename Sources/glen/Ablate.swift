@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import GLENPlatform
 import GLENTensor
 import GLENTraining
 

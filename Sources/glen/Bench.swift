@@ -1,7 +1,7 @@
 import ArgumentParser
-import Foundation
 import GLENCUDA
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENTraining
 
@@ -92,7 +92,7 @@ struct Bench: ParsableCommand {
     } else {
       Console.output(
         String(
-          format: "median %.2f ms, minimum %.2f ms, %.0f tokens/s, tensors at most %.0f MB",
+          printf: "median %.2f ms, minimum %.2f ms, %.0f tokens/s, tensors at most %.0f MB",
           result.median_ms, result.min_ms, result.tokens_per_s, result.peak_tensor_mb))
     }
   }

@@ -1,5 +1,6 @@
-import Foundation
+import Dispatch
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENTraining
 import Synchronization
@@ -120,7 +121,7 @@ struct BenchmarkWork {
     let group = DispatchGroup()
     for _ in 0..<callers {
       group.enter()
-      Thread.detachNewThread {
+      DispatchQueue(label: "caller").async {
         defer { group.leave() }
         do {
           try answer(model, rollouts, texts)

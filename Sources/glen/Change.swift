@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENText
 import GLENTraining
 

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENText
 import Logging
 
@@ -9,16 +9,20 @@ enum Console {
 
   private static func write(_ line: String) {
     do {
-      try FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+      try write(line + "\n", to: STDOUT_FILENO)
     } catch {
-      self.error("error: standard output cannot be written: \(error.localizedDescription)")
-      Foundation.exit(74)
+      self.error("error: standard output cannot be written: \(error.reason)")
+      exit(74)
     }
   }
 
   /// Writes a line to standard error; if nobody can read it, nothing is lost but the message.
   static func error(_ line: String) {
-    try? FileHandle.standardError.write(contentsOf: Data((printable(line) + "\n").utf8))
+    try? write(printable(line) + "\n", to: STDERR_FILENO)
+  }
+
+  private static func write(_ text: String, to descriptor: Int32) throws {
+    try Array(text.utf8).withUnsafeBytes { try OpenFile.write($0, to: descriptor) }
   }
 
   /// Whether somebody watches standard error.
@@ -30,7 +34,7 @@ enum Console {
     var size = winsize()
     let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
     let shown = line.prefix(isKnown ? Int(size.ws_col) - 1 : 79)
-    try? FileHandle.standardError.write(contentsOf: Data(("\r\u{1B}[K" + shown).utf8))
+    try? write("\r\u{1B}[K" + shown, to: STDERR_FILENO)
   }
 
   /// Prints a value as JSON on one line.

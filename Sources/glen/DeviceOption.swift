@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENCUDA
+import GLENPlatform
 import GLENTensor
 
 /// Where the arithmetic happens.

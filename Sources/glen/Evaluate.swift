@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENTensor
 import GLENText
 import GLENTraining
@@ -254,25 +254,25 @@ struct Evaluate: ParsableCommand {
   private static func text(of report: ReliabilityReport) -> String {
     var lines = [
       String(
-        format: "best hits: %d, right %.1f %%, expected calibration error %.3f", report.count,
+        printf: "best hits: %ld, right %.1f %%, expected calibration error %.3f", report.count,
         100 * report.accuracy, report.expectedCalibrationError),
       "", "probability   questions  mean P %  right %",
     ]
     lines += report.bins.map {
       String(
-        format: "%.1f to %.1f     %9d %9.1f %8.1f", $0.lower, $0.upper, $0.count,
+        printf: "%.1f to %.1f     %9ld %9.1f %8.1f", $0.lower, $0.upper, $0.count,
         100 * $0.meanProbability, 100 * $0.accuracy)
     }
     lines += ["", "answered %  from P on  right %"]
     lines += report.coverages.map {
       String(
-        format: "%10.1f %10.4g %8.1f", 100 * $0.coverage, $0.minimumProbability, 100 * $0.accuracy)
+        printf: "%10.1f %10.4g %8.1f", 100 * $0.coverage, $0.minimumProbability, 100 * $0.accuracy)
     }
     if let best = report.bestF1 {
       lines += [
         "",
         String(
-          format: "best F1 %.3f (precision %.3f, recall %.3f, answered %.1f %%) with", best.f1,
+          printf: "best F1 %.3f (precision %.3f, recall %.3f, answered %.1f %%) with", best.f1,
           best.precision, best.recall, 100 * best.coverage),
         // All digits: the threshold is an answer's own probability, and a rounded one may lose it.
         "  glen search INDEX QUESTION --minimum-probability \(best.minimumProbability)",

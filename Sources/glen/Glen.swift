@@ -1,9 +1,9 @@
 import ArgumentParser
 import CGLENBLAS
-import Foundation
 import GLENCUDA
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
 import GLENTraining
@@ -43,7 +43,7 @@ struct Glen: ParsableCommand {
         throw error
       } catch {
         Console.error("error: \(Failure.text(of: error))")
-        Foundation.exit(Failure.exitCode(of: error))
+        GLENPlatform.exit(Failure.exitCode(of: error))
       }
     } catch {
       exit(withError: error)
@@ -78,7 +78,7 @@ enum Failure {
       is TrainingError:
       return "\(error)"
     default:
-      return error.localizedDescription
+      return error.reason
     }
   }
 

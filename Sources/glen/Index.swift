@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENText
 import GLENTraining
 
@@ -44,7 +44,7 @@ struct Index: ParsableCommand {
     let identifiers = IdentifierTrie(retriever.snapshot.tables).count(of: [])
     Console.error(
       counted(documents.count, "document") + ", " + counted(identifiers, "identifier")
-        + String(format: ", %.1f s", seconds) + "; the index is in \(out)")
+        + String(printf: ", %.1f s", seconds) + "; the index is in \(out)")
   }
 
   private func index(_ documents: [Document], _ indexer: Indexer) throws -> Retriever {

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
 import GLENTraining
@@ -53,7 +53,7 @@ struct Inspect: ParsableCommand {
   }
 
   private static func text(_ report: IndexReport) -> String {
-    func bits(_ number: Double) -> String { String(format: "%.1f", number) }
+    func bits(_ number: Double) -> String { String(printf: "%.1f", number) }
     let steps = zip(report.tokensByStep, report.tokenEntropyByStep).map {
       "\($0) (\(bits($1)) bits)"
     }
@@ -63,7 +63,7 @@ struct Inspect: ParsableCommand {
       identifiers            \(report.identifiers)
       tokens an identifier   \(report.identifierLength)
       documents alone        \(report.documentsAlone)
-      collision rate         \(String(format: "%.1f %%", 100 * report.collisionRate))
+      collision rate         \(String(printf: "%.1f %%", 100 * report.collisionRate))
       identifier entropy     \(bits(report.identifierEntropy)) of \(possible) bits
       largest bucket         \(report.largestBucket)
       tokens by step         \(steps.joined(separator: ", "))
@@ -72,7 +72,7 @@ struct Inspect: ParsableCommand {
       """
     if report.drift.added.documents > 0 { text += Self.text(report.drift) }
     for bucket in report.largestBuckets.prefix(5) {
-      let words = bucket.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
+      let words = bucket.identifier.map { $0.replacing("\u{2581}", with: "") }
       let names = bucket.examples.map { $0.title.flatMap { $0.isEmpty ? nil : $0 } ?? $0.id }
       text +=
         "\n\(bucket.documents) share \(words.joined(separator: "-")): "
@@ -97,8 +97,8 @@ struct Inspect: ParsableCommand {
   /// How documents that were added later fare beside the first.
   private static func text(_ drift: DriftReport) -> String {
     func line(_ name: String, _ format: String, _ value: (DriftReport.Group) -> Double) -> String {
-      "\n" + name.padding(toLength: 23, withPad: " ", startingAt: 0)
-        + [drift.first, drift.added].map { String(format: format, value($0)) }.joined()
+      "\n" + name.padded(to: 23)
+        + [drift.first, drift.added].map { String(printf: format, value($0)) }.joined()
     }
     return "\n                          first  added since"
       + line("documents", "%8.0f   ") { Double($0.documents) }
@@ -107,7 +107,7 @@ struct Inspect: ParsableCommand {
       + line("identifiers of one, %", "%8.1f   ") { 100 * $0.singleDocumentShare }
       + line("largest bucket", "%8.0f   ") { Double($0.largestBucket) }
       + line("mean weight", "%8.2f   ") { $0.meanWeight }
-      + (drift.weightMargin.map { String(format: "\nweight margin          %+19.2f", $0) } ?? "")
+      + (drift.weightMargin.map { String(printf: "\nweight margin          %+19.2f", $0) } ?? "")
   }
 
   private struct Row: Encodable {

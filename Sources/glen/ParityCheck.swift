@@ -1,5 +1,5 @@
-import Foundation
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENTraining
 
@@ -17,10 +17,10 @@ enum ParityCheck {
     let isCase = { (url: URL) in
       FileManager.default.fileExists(atPath: url.appendingPathComponent(marker).path)
     }
-    let inside = try? FileManager.default.contentsOfDirectory(
-      at: folder, includingPropertiesForKeys: nil)
+    let inside = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
     let folders =
-      isCase(folder) ? [folder] : (inside ?? []).filter(isCase).sorted { $0.path < $1.path }
+      isCase(folder)
+      ? [folder] : inside.sorted().map { folder.appendingPathComponent($0) }.filter(isCase)
     guard !folders.isEmpty else {
       throw TrainingError.fileNotFound(
         path: folder.appendingPathComponent(marker).path, expected: "a parity case")
@@ -32,7 +32,7 @@ enum ParityCheck {
       failed += isRight ? 0 : 1
       SelfTest.row(
         "parity \(folder.lastPathComponent)", isRight ? "agrees" : "FAILED",
-        worst.map { String(format: "%@ %.1e", $0.name, $0.difference) }.joined(separator: ", "))
+        worst.map { $0.name + String(printf: " %.1e", $0.difference) }.joined(separator: ", "))
     }
     return failed
   }

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 
 struct Quantize: ParsableCommand {

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENIndex
+import GLENPlatform
 
 struct Search: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -94,30 +94,30 @@ struct Search: ParsableCommand {
     for step in explanation.steps {
       let width = max(18, step.piece.count)
       Console.output(
-        "       " + step.piece.padding(toLength: width, withPad: " ", startingAt: 0)
+        "       " + step.piece.padded(to: width)
           + String(
-            format: "P %6.3f %%   query logit %8.3f   document logit %8.3f",
+            printf: "P %6.3f %%   query logit %8.3f   document logit %8.3f",
             100 * step.queryProbability, step.queryLogit, step.documentLogit))
     }
     Console.output(
       String(
-        format: "       cosine of the logits %.4f, probability in the corpus %.4f",
+        printf: "       cosine of the logits %.4f, probability in the corpus %.4f",
         explanation.hit.similarity, explanation.hit.probability ?? 0))
     guard let rejected = explanation.rejected else { return }
     let losses = zip(rejected.steps, rejected.losses).map { step, loss in
-      step.piece + String(format: " %.3f", loss)
+      step.piece + String(printf: " %.3f", loss)
     }
     let reason =
       rejected.decidingStep.map { "most at position \($0 + 1): " + losses.joined(separator: ", ") }
-      ?? String(format: "only by its cosine %.4f", rejected.hit.similarity)
+      ?? String(printf: "only by its cosine %.4f", rejected.hit.similarity)
     Console.output("       ahead of [\(rejected.hit.id)], which is not listed and lost " + reason)
   }
 
   /// A hit as a line: place, score, probability, identifier in words, id and title.
   static func line(_ place: Int, _ hit: SearchHit) -> String {
-    let words = hit.identifier.map { $0.replacingOccurrences(of: "\u{2581}", with: "") }
-    let title = hit.title.map { "  " + $0.replacingOccurrences(of: "\n", with: " ") } ?? ""
-    return String(format: "%3d. %8.3f %5.1f %%  ", place, hit.score, 100 * (hit.probability ?? 0))
+    let words = hit.identifier.map { $0.replacing("\u{2581}", with: "") }
+    let title = hit.title.map { "  " + $0.replacing("\n", with: " ") } ?? ""
+    return String(printf: "%3ld. %8.3f %5.1f %%  ", place, hit.score, 100 * (hit.probability ?? 0))
       + words.joined(separator: "-") + "  [\(hit.id)]" + title
   }
 }

@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENCUDA
+import GLENPlatform
 import GLENTensor
 import GLENTestSupport
 
@@ -95,7 +95,7 @@ struct SelfTest: ParsableCommand {
 
   /// A line of the table.
   static func row(_ name: String, _ result: String, _ remark: String = "") {
-    let padded = name.padding(toLength: max(34, name.count), withPad: " ", startingAt: 0)
+    let padded = name.padded(to: 34)
     Console.output("\(padded) \(result)\(remark.isEmpty ? "" : "   \(remark)")")
   }
 }

@@ -1,7 +1,7 @@
-import Foundation
 import GLENCUDA
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 
 /// What a device does in a second: one product, and a T5-base of random weights at work.
@@ -69,11 +69,11 @@ enum SelfTestBenchmark {
   private static func print(_ profile: CUDAProfile, runs: Int) {
     for entry in profile.entries.prefix(36) {
       let (milliseconds, count) = (entry.milliseconds / Double(runs), entry.count / runs)
-      SelfTest.row(entry.name, String(format: "%.2f ms   in %d calls", milliseconds, count))
+      SelfTest.row(entry.name, String(printf: "%.2f ms   in %ld calls", milliseconds, count))
     }
     let all = profile.entries.reduce(0) { $0 + $1.milliseconds } / Double(runs)
     let idle = profile.idleMilliseconds / Double(runs)
-    SelfTest.row("all", String(format: "%.2f ms, and %.2f ms idle between them", all, idle))
+    SelfTest.row("all", String(printf: "%.2f ms, and %.2f ms idle between them", all, idle))
   }
 
   private static func run(on backend: any Backend, _ precision: String, size: Int) throws {
@@ -129,6 +129,6 @@ enum SelfTestBenchmark {
     let perSecond = unit.hasSuffix("FLOP/s") ? rate : rate * 1000
     SelfTest.row(
       "\(name), \(precision)",
-      String(format: "%.2f ms   %.0f %@", milliseconds, perSecond, unit))
+      String(printf: "%.2f ms   %.0f ", milliseconds, perSecond) + unit)
   }
 }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import GLENPlatform
 import GLENTraining
 
 struct Train: ParsableCommand {
@@ -106,10 +106,10 @@ final class ProgressDisplay {
       "\(progress.phase) \(progress.step)/\(progress.steps)  "
       + losses.joined(separator: "  ") + "  rate \(Self.number(progress.learningRate))"
       + "  norm \(Self.number(progress.gradientNorm))"
-      + String(format: "  %.1f steps/s", progress.stepsPerSecond)
+      + String(printf: "  %.1f steps/s", progress.stepsPerSecond)
       + "  \(Self.time(progress.secondsLeft)) left"
     if let validation = progress.validation {
-      line += "  dev \(progress.measure.rawValue)" + String(format: " %.1f", validation * 100)
+      line += "  dev \(progress.measure.rawValue)" + String(printf: " %.1f", validation * 100)
     }
     if Console.isTerminal && !isLast && progress.validation == nil {
       Console.status(line)
@@ -120,7 +120,7 @@ final class ProgressDisplay {
     if let before = progress.validationBefore {
       Console.error(
         "\(progress.phase): dev \(progress.measure.rawValue) "
-          + String(format: "%.1f before the first update", before * 100))
+          + String(printf: "%.1f before the first update", before * 100))
     }
     if let reason = progress.earlyEnding {
       Console.error("\(progress.phase): ended after \(progress.step) updates: \(reason)")
@@ -132,12 +132,12 @@ final class ProgressDisplay {
     }
   }
 
-  private static func number(_ value: Float) -> String { String(format: "%.3g", value) }
+  private static func number(_ value: Float) -> String { String(printf: "%.3g", value) }
 
   private static func time(_ seconds: Double) -> String {
     let whole = Int(min(max(seconds, 0), 1e9))
     return whole >= 3600
-      ? String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
-      : String(format: "%d:%02d", whole / 60, whole % 60)
+      ? String(printf: "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60)
+      : String(printf: "%ld:%02ld", whole / 60, whole % 60)
   }
 }

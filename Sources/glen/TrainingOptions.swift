@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import GLENModel
+import GLENPlatform
 import GLENStarter
 import GLENTraining
 

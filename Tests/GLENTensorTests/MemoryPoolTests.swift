@@ -8,6 +8,7 @@ import Testing
   /// A source of addresses that nobody touches, and what it has out.
   private final class Source: Sendable {
     let out = Mutex<[Int: Int]>([:])
+    let discarded = Mutex<[Range<Int>]>([])
     private let next = Mutex(1 << 30)
     let capacity: Int
 
@@ -29,6 +30,9 @@ import Testing
       } release: { address in
         let known = self.out.withLock { $0.removeValue(forKey: Int(bitPattern: address)) }
         #expect(known != nil, "released twice, or never obtained")
+      } discard: { address, byteCount in
+        let start = Int(bitPattern: address)
+        self.discarded.withLock { $0.append(start..<start + byteCount) }
       }
     }
   }
@@ -60,6 +64,37 @@ import Testing
     }
     #expect(steady.out.withLock(\.count) == 34)
     #expect(growing.out.withLock(\.count) <= 10)
+  }
+
+  /// The smallest gaps first, eight megabytes at a time, and none that nothing has used since.
+  @Test func gapsAreDiscarded() throws {
+    let source = Source()
+    let pool = source.pool()
+    let sizes = [4, 3, 1, 2, 1, 9, 1]
+    let blocks = try sizes.map { try #require(pool.allocate(byteCount: $0 * mega)) }
+    func discarded() -> [Range<Int>] {
+      source.discarded.withLock { $0 = [] }
+      pool.discardIdle()
+      return source.discarded.withLock(\.self)
+    }
+    func range(_ block: Int, from start: Int = 0, to end: Int? = nil) -> Range<Int> {
+      let address = Int(bitPattern: blocks[block])
+      return address + start * mega..<address + (end ?? sizes[block]) * mega
+    }
+    #expect(discarded() == [], "all that was used is in use, and the rest of the segment was not")
+    for gap in [1, 3, 5] { pool.free(blocks[gap], byteCount: sizes[gap] * mega) }
+    #expect(discarded() == [range(3), range(1), range(5, from: 6)])
+    #expect(discarded() == [range(5, to: 6)])
+    #expect(discarded() == [])
+    // Part of a gap is used again.
+    let inside = try #require(pool.allocate(byteCount: 2 * mega))
+    let other = try #require(pool.allocate(byteCount: mega))
+    #expect(inside == blocks[3] && other == blocks[1])
+    pool.free(other, byteCount: mega)
+    #expect(discarded() == [range(1, to: 1)])
+    pool.free(inside, byteCount: 2 * mega)
+    #expect(discarded() == [range(3)])
+    #expect(discarded() == [])
   }
 
   @Test func asMuchIsKeptAsIsUsed() throws {

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// The documents' own names and, where they were given, their titles and metadata.
 ///

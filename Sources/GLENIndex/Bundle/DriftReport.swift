@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// How well the identifiers tell documents apart, and whether later documents fare worse.
 ///

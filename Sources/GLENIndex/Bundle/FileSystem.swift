@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 /// The few system calls that saving and opening need, with errors that name the path.
 enum FileSystem {
@@ -73,23 +67,10 @@ enum FileSystem {
       throw .fileSystem(operation: "create file", path: path, code: errno)
     }
     var failure: Int32 = 0
-    var offset = 0
-    while offset < bytes.count, failure == 0 {
-      let rest = UnsafeRawBufferPointer(rebasing: bytes[offset...])
-      #if canImport(Darwin)
-        let written = Darwin.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
-      #elseif canImport(Musl)
-        let written = Musl.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
-      #else
-        let written = Glibc.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
-      #endif
-      if written > 0 {
-        offset += written
-      } else if written == 0 {
-        failure = EIO
-      } else if errno != EINTR {
-        failure = errno
-      }
+    do {
+      try OpenFile.write(bytes, to: descriptor)
+    } catch {
+      failure = error.code
     }
     if failure == 0, fsync(descriptor) != 0 { failure = errno }
     if close(descriptor) != 0, failure == 0 { failure = errno }

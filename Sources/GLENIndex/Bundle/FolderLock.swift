@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// Keeps two savers, of this process or another, from writing one folder at a time.
 ///

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Changes on their way into an index folder: documents to add and names to remove.
 ///

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
 
 /// An index on disk: a folder with a manifest and the data files of its segments, described byte by byte

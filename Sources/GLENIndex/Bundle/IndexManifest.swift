@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
 
 /// What `manifest.json` says: the model, and the segments with their data files and checksums.

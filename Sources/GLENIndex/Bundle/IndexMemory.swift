@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 /// A read-only region of bytes, either allocated or mapped from a file.
 ///

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 /// Ranks the documents of one or several keyword indexes by BM25.
 ///

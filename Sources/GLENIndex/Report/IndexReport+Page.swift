@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 extension IndexReport {
   /// The report as one page for a browser: no script, no other file, for light and dark.
@@ -44,7 +44,7 @@ extension IndexReport {
       (Page.grouped(largestBucket), "documents in the fullest bucket"),
       (
         Page.decimal(identifierEntropy),
-        "bits of \(Page.decimal(Foundation.log2(Double(max(documents, 1))))) that identifiers tell"
+        "bits of \(Page.decimal(log2(Double(max(documents, 1))))) that identifiers tell"
       ),
       (
         Page.grouped(identifierLength),

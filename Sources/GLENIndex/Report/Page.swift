@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// The parts of the report's page.
 ///
@@ -145,6 +145,6 @@ enum Page {
   static func percent(_ share: Double) -> String { decimal(100 * share) + " %" }
 
   static func decimal(_ number: Double, digits: Int = 1) -> String {
-    String(format: "%.\(digits)f", number)
+    String(printf: "%.\(digits)f", number)
   }
 }

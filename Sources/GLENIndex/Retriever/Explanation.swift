@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Why a document stands where it stands for a question: everything that its rank is made of.
 public struct Explanation: Sendable, Codable, Hashable {

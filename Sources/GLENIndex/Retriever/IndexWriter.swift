@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
 import Synchronization
 

@@ -1,5 +1,5 @@
-import Foundation
 import GLENModel
+import GLENPlatform
 import GLENTensor
 
 /// Text in, documents out: an index with its model.

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 /// How probable each identifier of an index is for a query, given that it is one of the index's.
 ///

@@ -1,10 +1,4 @@
-#if canImport(Darwin)
-  import Darwin
-#elseif canImport(Musl)
-  import Musl
-#else
-  import Glibc
-#endif
+import GLENPlatform
 
 /// The logarithm of a sum of exponentials, in double precision, eight numbers at a time.
 enum LogSumExp {

@@ -1,10 +1,5 @@
+import GLENPlatform
 import GLENTensor
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 
 /// What makes a T5 folder a GLEN model: the file `glen.json` beside its weights.
 public struct IdentifierSettings: Sendable, Codable, Equatable {

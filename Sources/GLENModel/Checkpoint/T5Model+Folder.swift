@@ -1,10 +1,5 @@
+import GLENPlatform
 import GLENTensor
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 
 extension T5Model {
   /// Loads a Hugging Face T5 folder.

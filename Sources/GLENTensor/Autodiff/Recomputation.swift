@@ -30,7 +30,9 @@ public func recomputed<Part: ParameterContainer & Sendable>(
   plain.visitParameters { $1 = $1.detached }
   let (kept, constants) = (plain, inputs.map(\.detached))
   let origins = arguments.map(Input.init)
-  return tape.record(try body(kept, constants).detached) {
+  let value = try body(kept, constants).detached
+  value.backend.discardIdleMemory()
+  return tape.record(value) {
     (outer, dy: consuming Tensor) throws(TensorError) in
     let inner = Tape()
     var again = kept
@@ -61,5 +63,8 @@ public func recomputed<Part: ParameterContainer & Sendable>(
       guard let number = leaf.number, let gradient = table.take(number) else { continue }
       try outer.add(gradient, to: origin)
     }
+    // Gradients that stay have come to lie among memory that went: whoever computes twice to save memory does not
+    // want to pay for the gaps.
+    arguments.first?.backend.discardIdleMemory()
   }
 }

@@ -23,6 +23,10 @@ public protocol Backend: AnyObject, Sendable {
   func allocate(byteCount: Int) throws(TensorError) -> UnsafeMutableRawPointer
   /// Gives memory back, once the work issued so far no longer needs it.
   func free(_ address: UnsafeMutableRawPointer, byteCount: Int)
+  /// Has some of the memory that is free cost nothing until it is used again, gaps first.
+  ///
+  /// For work in equal parts, after each; see `MemoryPool.discardIdle`.
+  func discardIdleMemory()
   /// Copies host memory in; the source may be reused at once.
   func upload(_ bytes: UnsafeRawBufferPointer, to region: Region)
   /// Waits, then copies to host memory.
@@ -372,6 +376,9 @@ public protocol RecordedWork: AnyObject, Sendable {
 }
 
 extension Backend {
+  /// Memory costs the same wherever it is.
+  public func discardIdleMemory() {}
+
   /// Nothing is recorded.
   public func recording(of body: () throws -> Tensor) -> (any RecordedWork)? { nil }
 

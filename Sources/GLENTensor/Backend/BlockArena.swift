@@ -90,6 +90,9 @@ struct BlockArena {
     return taken
   }
 
+  /// The addresses of the free blocks.
+  var freeRanges: RangeSet<Int> { RangeSet(free.map { $0.address..<$0.address + $0.size }) }
+
   /// The place of the first free block that is not before a size and an address.
   private func firstFree(size: Int, address: Int) -> Int {
     var (low, high) = (0, free.count)

@@ -10,6 +10,8 @@ public final class MemoryPool: Sendable {
     /// Small blocks that are not in use, by size.
     var free: [Int: [Int]] = [:]
     var arena = BlockArena(smallestRest: MemoryPool.largestSmall)
+    /// Where large blocks have not been in use since the memory was obtained or discarded.
+    var untouched = RangeSet<Int>()
     /// What has been obtained and not released.
     var heldByteCount = 0
     var usedByteCount = 0
@@ -28,12 +30,16 @@ public final class MemoryPool: Sendable {
   /// How much is obtained at once for large blocks; more if one alone is larger, or by `growth`.
   private static let segmentSize = 1 << 25
 
+  /// How much idle memory is discarded at a time at most.
+  private static let discardedAtOnce = 1 << 23
+
   private let state = Mutex(State())
   private let limit: Int
   private let growth: Double
   private let budget: Int
   private let obtain: @Sendable (Int) -> UnsafeMutableRawPointer?
   private let giveBack: @Sendable (UnsafeMutableRawPointer) -> Void
+  private let discard: (@Sendable (UnsafeMutableRawPointer, Int) -> Void)?
 
   /// A pool over a source of memory, which is asked for whole sizes and gives nil where it has none.
   ///
@@ -41,16 +47,20 @@ public final class MemoryPool: Sendable {
   /// once. Used and unused memory together never exceeds `budget`. Both functions are called under the
   /// pool's lock.
   ///
-  /// - Parameter growth: what is obtained at once is at least this share of what is held. Where memory
-  ///   costs nothing before it is touched, few large segments are better: the gap at the end of each
-  ///   is lost.
+  /// - Parameters:
+  ///   - growth: what is obtained at once is at least this share of what is held. Where memory
+  ///     costs nothing before it is touched, few large segments are better: the gap at the end of each
+  ///     is lost.
+  ///   - discard: has an address and a number of bytes cost nothing again until they are next touched, whose
+  ///     contents are then lost; nil where memory always costs.
   public init(
     keeping limit: Int, budget: Int = .max, growth: Double = 0,
     obtain: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?,
-    release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void
+    release: @escaping @Sendable (UnsafeMutableRawPointer) -> Void,
+    discard: (@Sendable (UnsafeMutableRawPointer, Int) -> Void)? = nil
   ) {
     (self.limit, self.budget, self.growth) = (limit, budget, growth)
-    (self.obtain, giveBack) = (obtain, release)
+    (self.obtain, giveBack, self.discard) = (obtain, release, discard)
   }
 
   /// The size that a request is rounded up to: to one of eight classes an octave, and a large one to
@@ -87,12 +97,14 @@ public final class MemoryPool: Sendable {
       for wanted in [segment, size] {
         guard let address = obtained(wanted, &state) else { continue }
         state.arena.add(segment: address, size: wanted)
+        state.untouched.insert(contentsOf: address..<address + wanted)
         block = state.arena.allocate(size)
         break
       }
     }
     guard let block else { return nil }
     state.use(block.size)
+    state.untouched.remove(contentsOf: block.address..<block.address + block.size)
     return block.address
   }
 
@@ -134,6 +146,27 @@ public final class MemoryPool: Sendable {
   /// The greatest number of bytes that were in use at once.
   public var peakByteCount: Int { state.withLock { $0.peakByteCount } }
 
+  /// Has gaps between large blocks cost nothing until they are used again, the smallest first: `discardedAtOnce`
+  /// bytes at most.
+  ///
+  /// For work in equal parts, after each. The next part finds room in what this one leaves, if it is large;
+  /// what is small fits none of its requests. Discarded memory is cleared before it is used again; the limit
+  /// keeps whole areas, which the next work fills, from that.
+  public func discardIdle() {
+    guard let discard else { return }
+    state.withLock { state in
+      var rest = Self.discardedAtOnce
+      let idle = state.arena.freeRanges.subtracting(state.untouched).ranges
+      for range in idle.sorted(by: { $0.count < $1.count }) where rest > 0 {
+        let start = range.upperBound - min(range.count, rest)
+        rest -= range.upperBound - start
+        guard let address = UnsafeMutableRawPointer(bitPattern: start) else { continue }
+        discard(address, range.upperBound - start)
+        state.untouched.insert(contentsOf: start..<range.upperBound)
+      }
+    }
+  }
+
   /// Releases what is not in use, as far as it is not in one segment with something that is.
   public func releaseUnused() { state.withLock { release(.max, &$0) } }
 
@@ -144,7 +177,10 @@ public final class MemoryPool: Sendable {
       if let pointer = UnsafeMutableRawPointer(bitPattern: address) { giveBack(pointer) }
       sum += size
     }
-    for (address, size) in state.arena.takeUnused(enough: enough) { drop(address, size) }
+    for (address, size) in state.arena.takeUnused(enough: enough) {
+      state.untouched.remove(contentsOf: address..<address + size)
+      drop(address, size)
+    }
     for (size, addresses) in state.free where sum < enough {
       for address in addresses { drop(address, size) }
       state.free[size] = nil

@@ -15,6 +15,9 @@ extension CPUBackend {
     memory.free(address, byteCount: byteCount)
   }
 
+  /// Gives pages that nothing uses back to the system, a few megabytes.
+  public func discardIdleMemory() { memory.discardIdle() }
+
   /// The greatest number of bytes that tensors took at once.
   public var peakByteCount: Int { memory.peakByteCount }
 

@@ -1,11 +1,6 @@
 import CGLENBLAS
 import CGLENKernels
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// The processor: OpenBLAS for large products, the kernels of `CGLENKernels` for the rest, and
 /// threads over both.

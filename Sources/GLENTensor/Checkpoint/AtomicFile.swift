@@ -1,13 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// Writes a file so that its name never shows anything but the old or the whole new contents.
 ///
@@ -152,8 +143,10 @@ public enum AtomicFile {
     try body { try blocks.write($0) }
   }
 
-  fileprivate static func failure(_ path: String, _ what: String) -> TensorError {
-    .file(path: path, reason: "\(what): \(String(cString: strerror(errno)))")
+  fileprivate static func failure(
+    _ path: String, _ what: String, _ error: SystemError = SystemError(code: errno)
+  ) -> TensorError {
+    .file(path: path, reason: "\(what): \(error)")
   }
 }
 
@@ -188,17 +181,10 @@ private struct FileBlocks {
 
   /// Writes bytes at once.
   func write(_ bytes: UnsafeRawBufferPointer) throws {
-    var rest = bytes
-    while let start = rest.baseAddress, !rest.isEmpty {
-      let written = writeBytes(descriptor, start, rest.count)
-      if written < 0 && errno == EINTR { continue }
-      guard written > 0 else { throw AtomicFile.failure(path, "could not be written") }
-      rest = UnsafeRawBufferPointer(rebasing: rest[written...])
+    do {
+      try OpenFile.write(bytes, to: descriptor)
+    } catch {
+      throw AtomicFile.failure(path, "could not be written", error)
     }
   }
-}
-
-/// `write` of the C library, under a name that the method of the same name does not hide.
-private func writeBytes(_ descriptor: Int32, _ bytes: UnsafeRawPointer, _ count: Int) -> Int {
-  write(descriptor, bytes, count)
 }

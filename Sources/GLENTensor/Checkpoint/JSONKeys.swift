@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// Counts what decoders do not tell: an object that names a key twice decodes as if it had one of them.
 package enum JSONKeys {

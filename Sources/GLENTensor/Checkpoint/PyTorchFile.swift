@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// A state dictionary that `torch.save` wrote (`pytorch_model.bin`), memory-mapped.
 ///

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// A safetensors file, memory-mapped.
 ///

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// The JSON object at the beginning of a safetensors file.
 struct SafetensorsHeader: Equatable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// The natural logarithm in single precision.
 func logarithm(_ x: Float) -> Float { log(x) }

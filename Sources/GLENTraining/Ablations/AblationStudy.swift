@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENTensor
 
 /// Trains, indexes and evaluates a recipe and what is left of it without each of its parts.

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// What ablations did to the measures of some splits: means over seeds, with their intervals.
 ///
@@ -52,8 +52,8 @@ public struct AblationTable: Sendable, Codable, Equatable {
       + rows.map { row in
         [row.ablation.rawValue]
           + row.cells.map { cell in
-            String(format: "%.1f", 100 * cell.estimate.mean)
-              + (cell.estimate.halfWidth.map { String(format: " ± %.1f", 100 * $0) } ?? "")
+            String(printf: "%.1f", 100 * cell.estimate.mean)
+              + (cell.estimate.halfWidth.map { String(printf: " ± %.1f", 100 * $0) } ?? "")
           }
       }
   }

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// The mean of a few independent measurements, with its 95 % confidence interval by Student's t
 /// distribution.

@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 
 /// One file of a dataset, read line by line with a limit on how many lines may be malformed.
 struct DatasetFile {

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// How a folder lays out documents, queries and judgements.
 ///

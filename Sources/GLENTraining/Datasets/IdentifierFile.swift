@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENTensor
 import GLENText
 

@@ -1,5 +1,5 @@
 import CGLENZlib
-import Foundation
+import GLENPlatform
 
 /// Reads a plain or gzip-compressed file line by line, holding one chunk of it in memory.
 ///

@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 
 /// A retrieval dataset: documents, queries, and which document answers which query.
 ///
@@ -108,13 +108,13 @@ public struct RetrievalDataset: Sendable {
   public static func documentList(
     contentsOf url: URL, format given: DatasetFormat? = nil, malformedLineLimit: Int = 0
   ) throws(TrainingError) -> (documents: [Document], skippedLines: [TrainingError]) {
-    var isFolder: ObjCBool = false
-    guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder) else {
+    var status = stat()
+    guard stat(url.path, &status) == 0 else {
       throw .fileNotFound(
         path: url.path, expected: "a file of documents, or a folder with corpus.jsonl")
     }
     var (file, format) = (url, given ?? DatasetFormat(ofDocuments: url))
-    if isFolder.boolValue {
+    if status.st_mode & S_IFMT == S_IFDIR {
       format = if let given { given } else { try DatasetFormat(of: url) }
       file = try DatasetFiles(url, format: format).corpus
     }

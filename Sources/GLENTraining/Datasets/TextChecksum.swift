@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
 
 /// A 64-bit checksum of texts, each with its length: no cryptography, but eight bytes at a time.

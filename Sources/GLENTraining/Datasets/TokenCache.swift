@@ -1,5 +1,5 @@
 import CGLENZlib
-import Foundation
+import GLENPlatform
 import GLENTensor
 
 /// Tokenised corpora on disk, so that a corpus is tokenised once for each vocabulary.

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// The means of some metrics over a number of queries.
 ///
@@ -50,7 +50,7 @@ public struct EvaluationReport: Sendable, Equatable {
   }
 
   private static func percent(_ value: Double) -> String {
-    String(format: "%.1f", value * 100)
+    String(printf: "%.1f", value * 100)
   }
 }
 

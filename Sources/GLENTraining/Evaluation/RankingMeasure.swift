@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// A way to judge one ranking against the grades of its query: the one place to add another.
 ///

@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 
 /// Which documents are relevant to which queries, and to what degree, by identifier.
 public struct RelevanceJudgements: Sendable, Equatable {

@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 
 /// Reads runs in TREC's format, plain or gzip-compressed, and ranks them as TREC's tools do.
 ///

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
 
 /// Writes runs in TREC's format: `query Q0 document rank score tag`, ranks from 1.

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// How likely two scores make the positive documents of queries, and the factors that do best.
 ///

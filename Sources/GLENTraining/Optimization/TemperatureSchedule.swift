@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// How the temperature of identifier representations falls: τ = max(lowest, exp(-epoch)).
 ///

@@ -1,8 +1,4 @@
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
+import GLENPlatform
 
 /// Every number that decides a pre-training run.
 public struct PretrainingRecipe: Sendable, Codable, Equatable {

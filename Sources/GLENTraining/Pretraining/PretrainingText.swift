@@ -1,5 +1,5 @@
-import Foundation
 import GLENIndex
+import GLENPlatform
 import GLENText
 
 /// Text to pre-train on: passages, and questions that one of them answers.

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Reads files of generated queries: which document each is for.
 ///
@@ -85,7 +85,7 @@ public enum GeneratedQueries {
     if line.first(where: { $0 != 0x20 }) == UInt8(ascii: "{") { return .json }
     guard line.contains(0x09) else { return .lines }
     let names = ((try? LineColumns.quoted(line)) ?? []).map {
-      $0.trimmingCharacters(in: .whitespaces).lowercased()
+      $0.split(whereSeparator: \.isWhitespace).joined(separator: " ").lowercased()
     }
     if let query = names.firstIndex(of: "query"),
       let id = names.firstIndex(where: { $0 == "oldid" || $0 == "doc_id" })

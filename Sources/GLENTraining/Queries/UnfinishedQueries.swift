@@ -1,11 +1,5 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// A file of generated queries on its way, which takes its name when it is whole.
 ///
@@ -20,7 +14,7 @@ struct UnfinishedQueries {
   private let output: URL
   /// The name until then; nil for what is no file.
   private let unfinished: URL?
-  private let handle: FileHandle
+  private let file: OpenFile
 
   /// Opens the file that was left, or makes one.
   ///
@@ -35,7 +29,7 @@ struct UnfinishedQueries {
       ? open(unfinished.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
       : open(output.path, O_WRONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Self.failure(output) }
-    handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    file = OpenFile(descriptor)
     (self.output, self.unfinished) = (output, isFile ? unfinished : nil)
     guard isFile else { return }
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
@@ -54,14 +48,10 @@ struct UnfinishedQueries {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let data = try lines.reduce(into: Data()) { $0 += try encoder.encode($1) + Data("\n".utf8) }
-    var written = 0
-    while written < data.count {
-      let count = data[written...].withUnsafeBytes { bytes in
-        write(handle.fileDescriptor, bytes.baseAddress, bytes.count)
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { throw Self.failure(unfinished ?? output) }
-      written += count
+    do {
+      try file.write(data)
+    } catch {
+      throw TrainingError.unwritableFile(path: (unfinished ?? output).path, reason: error.reason)
     }
     lines.forEach { count($0) }
   }
@@ -71,7 +61,7 @@ struct UnfinishedQueries {
   /// - Throws: `TrainingError.unwritableFile`.
   func finish() throws(TrainingError) {
     guard let unfinished else { return }
-    guard fsync(handle.fileDescriptor) == 0, rename(unfinished.path, output.path) == 0 else {
+    guard fsync(file.descriptor) == 0, rename(unfinished.path, output.path) == 0 else {
       throw Self.failure(output)
     }
   }
@@ -80,8 +70,8 @@ struct UnfinishedQueries {
   private mutating func skipWholeLines() throws(TrainingError) -> Int {
     var rest = Data()
     var length = 0
-    do {
-      while let block = try handle.read(upToCount: 1 << 20), !block.isEmpty {
+    do throws(SystemError) {
+      while case let block = try file.read(upToCount: 1 << 20), !block.isEmpty {
         rest += block
         while let end = rest.firstIndex(of: 0x0A) {
           let text = rest[rest.startIndex..<end]
@@ -94,7 +84,7 @@ struct UnfinishedQueries {
         }
       }
     } catch {
-      throw Self.failure(unfinished ?? output)
+      throw .unwritableFile(path: (unfinished ?? output).path, reason: error.description)
     }
     return length
   }

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// Curves over the updates of a phase, as an SVG picture in the page's own colours.
 struct CurveChart {
@@ -97,31 +97,31 @@ struct CurveChart {
     }
   }
 
-  private static func text(_ value: Double) -> String { String(format: "%.1f", value) }
+  private static func text(_ value: Double) -> String { String(printf: "%.1f", value) }
 }
 
 /// Text and numbers for a page.
 enum HTML {
   /// Text in which nothing is markup.
   static func escaped(_ text: String) -> String {
-    text.replacingOccurrences(of: "&", with: "&amp;").replacingOccurrences(of: "<", with: "&lt;")
-      .replacingOccurrences(of: ">", with: "&gt;").replacingOccurrences(of: "\"", with: "&quot;")
+    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
+      .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
   }
 
   /// A number as it is read best: whole ones whole, others with four digits.
   static func number(_ value: Double) -> String {
     let magnitude = abs(value)
     if value == value.rounded(), magnitude < 1e5 { return String(Int(value)) }
-    if magnitude >= 1e6 { return String(format: "%.3gM", value / 1e6) }
-    if magnitude >= 1e4 { return String(format: "%.3gk", value / 1e3) }
-    return String(format: "%.4g", value)
+    if magnitude >= 1e6 { return String(printf: "%.3gM", value / 1e6) }
+    if magnitude >= 1e4 { return String(printf: "%.3gk", value / 1e3) }
+    return String(printf: "%.4g", value)
   }
 
   /// A time as hours, minutes and seconds.
   static func duration(_ seconds: Double) -> String {
     let whole = Int(min(max(seconds, 0), 1e9))
     return whole >= 3600
-      ? String(format: "%d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
-      : String(format: "%d:%02d min", whole / 60, whole % 60)
+      ? String(printf: "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60)
+      : String(printf: "%ld:%02ld min", whole / 60, whole % 60)
   }
 }

@@ -1,20 +1,20 @@
-import Foundation
+import GLENPlatform
 
 /// Writes the numbers of training as TensorBoard reads them: scalar summaries in an event file.
 ///
 /// The file is a row of records, each a length, the length's checksum, an `Event` message in
 /// protocol-buffer encoding, and the message's checksum.
 struct EventFile {
-  private let handle: FileHandle
+  private let file: OpenFile
 
   /// Begins a file.
   ///
   /// - Throws: The system's error if it cannot be written.
   init(creating url: URL, time: Double) throws {
     try Data().write(to: url)
-    handle = try FileHandle(forWritingTo: url)
-    try handle.write(
-      contentsOf: Self.record(Self.event(time: time) { $0.text(3, "brain.Event:2") }))
+    file = try OpenFile(appendingTo: url)
+    try file.write(
+      Self.record(Self.event(time: time) { $0.text(3, "brain.Event:2") }))
   }
 
   /// Appends all numbers of a record, each under its phase's and its own name.
@@ -30,7 +30,7 @@ struct EventFile {
       }
       message.bytes(5, summary.data)
     }
-    try handle.write(contentsOf: Self.record(event))
+    try file.write(Self.record(event))
   }
 
   private static func event(time: Double, _ fill: (inout Message) -> Void) -> Data {

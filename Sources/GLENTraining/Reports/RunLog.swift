@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 import GLENText
 
 /// Keeps what a training run reports in its folder: `metrics.jsonl`, and the same for TensorBoard.
@@ -24,7 +24,7 @@ public final class RunLog {
   private let warn: (String) -> Void
   private let now: () -> Double
   private var phase: String?
-  private var metrics: FileHandle?
+  private var metrics: OpenFile?
   private var events: EventFile?
   private var hasFailed = false
 
@@ -52,12 +52,12 @@ public final class RunLog {
       for record in [
         MetricsRecord(before: progress, time: time), MetricsRecord(progress, time: time),
       ].compactMap(\.self) {
-        try metrics?.write(contentsOf: Self.line(record))
+        try metrics?.write(Self.line(record))
         try events?.append(record)
       }
     } catch {
       hasFailed = true
-      warn("the run's metrics can no longer be written: \(error.localizedDescription)")
+      warn("the run's metrics can no longer be written: \(error.reason)")
     }
   }
 
@@ -104,9 +104,7 @@ public final class RunLog {
       warn("left out what is no record in \(url.path): \(counted(kept.damaged, "line"))")
     }
     try kept.bytes.write(to: url, options: .atomic)
-    let metrics = try FileHandle(forWritingTo: url)
-    try metrics.seekToEnd()
-    self.metrics = metrics
+    metrics = try OpenFile(appendingTo: url)
 
     let board = folder.appendingPathComponent("tensorboard")
     try FileManager.default.createDirectory(at: board, withIntermediateDirectories: true)

@@ -1,4 +1,4 @@
-import Foundation
+import GLENPlatform
 
 /// A training run on one page: curves, tables and the recipe, in a file that needs no other.
 public struct RunReport {
@@ -14,8 +14,14 @@ public struct RunReport {
     name = folder.standardizedFileURL.lastPathComponent
     records = try RunLog.records(in: folder)
     let data = try? Data(contentsOf: folder.appendingPathComponent("recipe.json"))
-    let object = data.flatMap { try? JSONSerialization.jsonObject(with: $0) }
-    recipe = Self.flattened(object ?? [:], path: "")
+    let value = data.flatMap { try? JSONDecoder().decode(JSONValue.self, from: $0) }
+    recipe = (value ?? .object([:])).leaves.map { leaf in
+      if case .string(let text) = leaf.value {
+        (leaf.path, text)
+      } else {
+        (leaf.path, "\(leaf.value)")
+      }
+    }
   }
 
   /// The page.
@@ -63,12 +69,12 @@ public struct RunReport {
     if let best, let value = best.values[validation] {
       let place = best.step > 0 ? "at \(best.step)" : "before the first update"
       let name = "best \(Self.title(validation)), \(place)"
-      cards.append((name, String(format: "%.1f", value * 100)))
+      cards.append((name, String(printf: "%.1f", value * 100)))
     }
     if let share = records.last(where: { $0.values["identifiers/unique_share"] != nil })?
       .values["identifiers/unique_share"]
     {
-      cards.append(("identifiers of their own", String(format: "%.1f %%", share * 100)))
+      cards.append(("identifiers of their own", String(printf: "%.1f %%", share * 100)))
     }
     let figures = cards.map {
       "<div><b>\(HTML.escaped($0.1))</b><span>\(HTML.escaped($0.0))</span></div>"
@@ -115,7 +121,7 @@ public struct RunReport {
   /// The name behind its group, in words.
   private static func title(_ name: String) -> String {
     (name.split(separator: "/").last.map(String.init) ?? name)
-      .replacingOccurrences(of: "_", with: " ")
+      .replacing("_", with: " ")
   }
 
   private func validationTable(_ records: [MetricsRecord]) -> String {
@@ -129,7 +135,7 @@ public struct RunReport {
       let cells = names.map { name in
         let value = record.values[name].map { value in
           name.hasPrefix("validation/")
-            ? String(format: "%.1f", value * 100) : HTML.number(value)
+            ? String(printf: "%.1f", value * 100) : HTML.number(value)
         }
         return "<td>\(value ?? "")"
       }
@@ -140,13 +146,6 @@ public struct RunReport {
       <table><tr><th>update\(head.joined())\(rows.joined())</table></details>
 
       """
-  }
-
-  private static func flattened(_ value: Any, path: String) -> [(key: String, value: String)] {
-    guard let object = value as? [String: Any] else { return [(path, "\(value)")] }
-    return object.sorted { $0.key < $1.key }.flatMap { key, value in
-      flattened(value, path: path.isEmpty ? key : path + "." + key)
-    }
   }
 
   private static let style = """

@@ -1,11 +1,5 @@
-import Foundation
+import GLENPlatform
 import GLENTensor
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// A file from which a run goes on, read and found whole.
 ///

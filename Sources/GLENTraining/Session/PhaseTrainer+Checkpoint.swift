@@ -1,11 +1,6 @@
 import GLENModel
+import GLENPlatform
 import GLENTensor
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 
 extension PhaseTrainer {
   /// Writes everything that the run needs to go on, in one file that is replaced at once; the one before it

@@ -1,11 +1,6 @@
 import GLENModel
+import GLENPlatform
 import GLENTensor
-
-#if canImport(FoundationEssentials)
-  import FoundationEssentials
-#else
-  import Foundation
-#endif
 
 /// Runs one phase: batches, gradients, clipping, AdamW, checkpoints, validation.
 public struct PhaseTrainer {

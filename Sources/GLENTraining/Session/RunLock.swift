@@ -1,10 +1,4 @@
-import Foundation
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import GLENPlatform
 
 /// Keeps two runs, of this process or another, from writing into one folder.
 ///

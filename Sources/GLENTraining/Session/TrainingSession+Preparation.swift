@@ -1,6 +1,6 @@
-import Foundation
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
 import Logging

@@ -1,13 +1,8 @@
 import GLENIndex
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Darwin)
-  import Darwin
-#endif
 
 /// Measures a model in training: indexes the corpus, or a sample of it, and ranks the queries of a split.
 struct Validator {

@@ -1,5 +1,5 @@
-import Foundation
 import GLENModel
+import GLENPlatform
 import GLENTensor
 import GLENText
 

@@ -1,0 +1,58 @@
+/// A file that is open as long as somebody holds it.
+public final class OpenFile: Sendable {
+  /// The system's number of it.
+  public let descriptor: Int32
+
+  /// Takes over an open file.
+  ///
+  /// - Parameter descriptor: is closed with the last reference to the file.
+  public init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+  /// Opens a file that is there, to write behind its end.
+  ///
+  /// - Throws: The system's reason.
+  public init(appendingTo url: URL) throws(SystemError) {
+    descriptor = open(url.path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SystemError(code: errno) }
+  }
+
+  deinit { close(descriptor) }
+
+  /// Writes all of `data`.
+  ///
+  /// - Throws: `SystemError`.
+  public func write(_ data: Data) throws {
+    try data.withUnsafeBytes { try Self.write($0, to: descriptor) }
+  }
+
+  /// Writes all of `bytes` to an open file.
+  ///
+  /// - Throws: The system's reason.
+  public static func write(
+    _ bytes: UnsafeRawBufferPointer, to descriptor: Int32
+  ) throws(SystemError) {
+    var rest = bytes
+    while !rest.isEmpty {
+      // Linux takes less than 2 GB at a time, and macOS refuses more.
+      let count = GLENPlatform.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw SystemError(code: count < 0 ? errno : EIO) }
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+    }
+  }
+
+  /// The next bytes, at most `count` of them; none at the end.
+  ///
+  /// - Throws: The system's reason.
+  public func read(upToCount count: Int) throws(SystemError) -> Data {
+    var data = Data(count: count)
+    while true {
+      let length = data.withUnsafeMutableBytes { bytes in
+        GLENPlatform.read(descriptor, bytes.baseAddress, count)
+      }
+      if length < 0, errno == EINTR { continue }
+      guard length >= 0 else { throw SystemError(code: errno) }
+      return data.prefix(length)
+    }
+  }
+}
