@@ -1,19 +1,20 @@
 /// A file that is open as long as somebody holds it.
-public final class OpenFile: Sendable {
+package final class OpenFile: Sendable {
   /// The system's number of it.
-  public let descriptor: Int32
+  package let descriptor: Int32
 
   /// Takes over an open file.
   ///
   /// - Parameter descriptor: is closed with the last reference to the file.
-  public init(_ descriptor: Int32) { self.descriptor = descriptor }
+  package init(_ descriptor: Int32) { self.descriptor = descriptor }
 
   /// Opens a file that is there, to write behind its end.
   ///
   /// - Throws: The system's reason.
-  public init(appendingTo url: URL) throws(SystemError) {
-    descriptor = open(url.path, O_WRONLY | O_APPEND | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SystemError(code: errno) }
+  package init(appendingTo url: URL) throws(SystemError) {
+    let opened = open(url.path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    guard opened >= 0 else { throw SystemError(code: errno) }
+    descriptor = opened
   }
 
   deinit { close(descriptor) }
@@ -21,14 +22,14 @@ public final class OpenFile: Sendable {
   /// Writes all of `data`.
   ///
   /// - Throws: `SystemError`.
-  public func write(_ data: Data) throws {
+  package func write(_ data: Data) throws {
     try data.withUnsafeBytes { try Self.write($0, to: descriptor) }
   }
 
   /// Writes all of `bytes` to an open file.
   ///
   /// - Throws: The system's reason.
-  public static func write(
+  package static func write(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32
   ) throws(SystemError) {
     var rest = bytes
@@ -44,7 +45,7 @@ public final class OpenFile: Sendable {
   /// The next bytes, at most `count` of them; none at the end.
   ///
   /// - Throws: The system's reason.
-  public func read(upToCount count: Int) throws(SystemError) -> Data {
+  package func read(upToCount count: Int) throws(SystemError) -> Data {
     var data = Data(count: count)
     while true {
       let length = data.withUnsafeMutableBytes { bytes in

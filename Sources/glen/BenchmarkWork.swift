@@ -113,7 +113,7 @@ struct BenchmarkWork {
     _ = try model.logits(rollouts.states(of: texts))
   }
 
-  /// Every caller answers once, in a thread of its own.
+  /// Every caller answers once, on a queue of its own, which has a thread while it works.
   private func answerAtOnce(
     _ model: T5Model, _ rollouts: RecordedRollouts, _ texts: [[Int32]]
   ) throws {

@@ -78,7 +78,8 @@ enum Failure {
       is TrainingError:
       return "\(error)"
     default:
-      return error.reason
+      let path = (error as? CocoaError)?.filePath.map { "\($0): " } ?? ""
+      return path + error.reason
     }
   }
 

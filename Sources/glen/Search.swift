@@ -116,7 +116,7 @@ struct Search: ParsableCommand {
   /// A hit as a line: place, score, probability, identifier in words, id and title.
   static func line(_ place: Int, _ hit: SearchHit) -> String {
     let words = hit.identifier.map { $0.replacing("\u{2581}", with: "") }
-    let title = hit.title.map { "  " + $0.replacing("\n", with: " ") } ?? ""
+    let title = hit.title.map { "  " + String($0.map { $0.isNewline ? " " : $0 }) } ?? ""
     return String(printf: "%3ld. %8.3f %5.1f %%  ", place, hit.score, 100 * (hit.probability ?? 0))
       + words.joined(separator: "-") + "  [\(hit.id)]" + title
   }

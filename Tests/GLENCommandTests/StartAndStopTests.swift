@@ -5,6 +5,15 @@ import Testing
 @Suite("Starts and stops", .enabled(if: CommandLineTool.isBuilt, "glen is not built"))
 struct StartAndStopTests {
   #if os(Linux)
+    /// See "The stack" in ARCHITECTURE.md.
+    @Test func nothingLoadsFoundationsTables() throws {
+      let outcome = try CommandLineTool.shell(#"ldd "$GLEN""#)
+      #expect(outcome.output.contains("libswiftCore"))
+      for library in ["libFoundation.so", "Internationalization", "ICU"] {
+        #expect(!outcome.output.contains(library))
+      }
+    }
+
     /// OpenBLAS starts a thread for every processor when it is loaded, and `glen` ends them.
     @Test func oneThreadIsOneThread() throws {
       let outcome = try CommandLineTool.shell(

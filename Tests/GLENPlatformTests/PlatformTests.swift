@@ -19,15 +19,20 @@ import Testing
     #expect(text.split(separator: " ").map(String.init).compactMap(Double.init).count == 2)
   }
 
-  /// German writes decimal commas; a machine without that locale shows nothing here.
-  @Test func theProcessesLocaleIsNoMatter() {
-    let former = setlocale(LC_NUMERIC, nil).map { String(cString: $0) }
-    defer { setlocale(LC_NUMERIC, former ?? "C") }
-    for name in ["de_DE.UTF-8", "de_DE.utf8", "de_DE"] where setlocale(LC_NUMERIC, name) != nil {
-      break
+  #if os(Linux)
+    private static let german = ["de_DE.UTF-8", "de_DE.utf8", "de_DE"].lazy.compactMap {
+      newlocale(1 << LC_NUMERIC, $0, nil)
+    }.first
+
+    /// German writes decimal commas.
+    @Test(.enabled(if: german != nil, "this machine has no German locale"))
+    func theLocaleIsNoMatter() {
+      let former = uselocale(Self.german)
+      defer { uselocale(former) }
+      #expect(String(printf: "%.1f %ld", 0.5, 7) == "0.5 7")
+      #expect(uselocale(nil) == Self.german, "it is put back")
     }
-    #expect(String(printf: "%.1f %ld", 0.5, 7) == "0.5 7")
-  }
+  #endif
 
   @Test(arguments: [
     ("ab", 4, "ab  "), ("abcd", 2, "abcd"),
@@ -51,6 +56,10 @@ import Testing
       let error = try #require(throws: (any Error).self) { try failure() }
       #expect(error.reason == "No such file or directory")
     }
+    let decoding = #expect(throws: DecodingError.self) {
+      try JSONDecoder().decode([String: Int].self, from: Data(#"{"a": "b"}"#.utf8))
+    }
+    #expect(decoding?.reason.hasPrefix("a: ") == true)
     struct Other: Error, CustomStringConvertible { let description = "other" }
     #expect(Other().reason == "other")
   }

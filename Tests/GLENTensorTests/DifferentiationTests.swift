@@ -152,7 +152,10 @@ struct DifferentiationTests {
       crossEntropy(states: x, table: pass.representations, scale: 1, targets: TokenIDs([0])),
       crossEntropy(logits: x, targets: TokenIDs([0])), sum(y),
     ]
-    return try add(add(losses[0], losses[1]), losses[2])
+    let again = try recomputed([flat], [x]) { part, inputs throws(TensorError) in
+      try sum(rmsNorm(inputs[0], weight: part[0], epsilon: 1))
+    }
+    return try add(add(losses[0], losses[1]), add(losses[2], again))
   }
 
   @Test func aTapeOfManyStepsRunsWithoutRecursion() throws {

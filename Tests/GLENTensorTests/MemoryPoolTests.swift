@@ -97,6 +97,50 @@ import Testing
     #expect(discarded() == [])
   }
 
+  /// What little has been used of a large free area is no gap.
+  @Test func gapsComeBeforeWhatALargeAreaHolds() throws {
+    let source = Source()
+    let pool = source.pool()
+    let blocks = try [5, 1].map { try #require(pool.allocate(byteCount: $0 * mega)) }
+    let used = try #require(pool.allocate(byteCount: 4 * mega))
+    pool.free(used, byteCount: 4 * mega)
+    pool.free(blocks[0], byteCount: 5 * mega)
+    pool.discardIdle()
+    let (gap, rest) = (Int(bitPattern: blocks[0]), Int(bitPattern: used))
+    #expect(
+      source.discarded.withLock(\.self)
+        == [gap..<gap + 5 * mega, rest + mega..<rest + 4 * mega])
+  }
+
+  #if os(Linux)
+    /// Pages of gaps leave the process, and those of their neighbours keep what they hold.
+    @Test func gapsLeaveTheProcess() throws {
+      let pool = MemoryPool.host()
+      let size = 3 * mega
+      let blocks = try (0..<5).map { _ in try #require(pool.allocate(byteCount: size)) }
+      for (number, block) in blocks.enumerated() {
+        block.initializeMemory(as: UInt8.self, repeating: UInt8(number + 1), count: size)
+      }
+      func residentPages(_ block: UnsafeMutableRawPointer) -> Int {
+        var pages = [UInt8](repeating: 0, count: size / Int(getpagesize()))
+        return mincore(block, size, &pages) == 0 ? pages.count { $0 & 1 == 1 } : -1
+      }
+      let all = size / Int(getpagesize())
+      for gap in [1, 3] { pool.free(blocks[gap], byteCount: size) }
+      #expect(blocks.map(residentPages) == [all, all, all, all, all])
+      pool.discardIdle()
+      #expect(blocks.map(residentPages) == [all, 0, all, 0, all])
+      for number in [0, 2, 4] {
+        let bytes = UnsafeRawBufferPointer(start: blocks[number], count: size)
+        #expect(bytes.allSatisfy { $0 == UInt8(number + 1) })
+      }
+      let again = try #require(pool.allocate(byteCount: size))
+      #expect(again == blocks[1] || again == blocks[3])
+      again.initializeMemory(as: UInt8.self, repeating: 9, count: size)
+      #expect(residentPages(again) == all)
+    }
+  #endif
+
   @Test func asMuchIsKeptAsIsUsed() throws {
     let source = Source()
     let pool = source.pool(keeping: mega)

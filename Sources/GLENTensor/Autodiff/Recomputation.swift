@@ -31,7 +31,8 @@ public func recomputed<Part: ParameterContainer & Sendable>(
   let (kept, constants) = (plain, inputs.map(\.detached))
   let origins = arguments.map(Input.init)
   let value = try body(kept, constants).detached
-  value.backend.discardIdleMemory()
+  let backend = value.backend
+  backend.discardIdleMemory()
   return tape.record(value) {
     (outer, dy: consuming Tensor) throws(TensorError) in
     let inner = Tape()
@@ -65,6 +66,6 @@ public func recomputed<Part: ParameterContainer & Sendable>(
     }
     // Gradients that stay have come to lie among memory that went: whoever computes twice to save memory does not
     // want to pay for the gaps.
-    arguments.first?.backend.discardIdleMemory()
+    backend.discardIdleMemory()
   }
 }

@@ -23,7 +23,7 @@ public protocol Backend: AnyObject, Sendable {
   func allocate(byteCount: Int) throws(TensorError) -> UnsafeMutableRawPointer
   /// Gives memory back, once the work issued so far no longer needs it.
   func free(_ address: UnsafeMutableRawPointer, byteCount: Int)
-  /// Has some of the memory that is free cost nothing until it is used again, gaps first.
+  /// Gives some of the free memory back to the system until it is used again, gaps first.
   ///
   /// For work in equal parts, after each; see `MemoryPool.discardIdle`.
   func discardIdleMemory()

@@ -90,8 +90,8 @@ struct BlockArena {
     return taken
   }
 
-  /// The addresses of the free blocks.
-  var freeRanges: RangeSet<Int> { RangeSet(free.map { $0.address..<$0.address + $0.size }) }
+  /// The addresses of the free blocks, the smallest first.
+  var freeRanges: [Range<Int>] { free.map { $0.address..<$0.address + $0.size } }
 
   /// The place of the first free block that is not before a size and an address.
   private func firstFree(size: Int, address: Int) -> Int {

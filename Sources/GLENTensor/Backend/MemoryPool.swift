@@ -10,7 +10,7 @@ public final class MemoryPool: Sendable {
     /// Small blocks that are not in use, by size.
     var free: [Int: [Int]] = [:]
     var arena = BlockArena(smallestRest: MemoryPool.largestSmall)
-    /// Where large blocks have not been in use since the memory was obtained or discarded.
+    /// Where no large block has been since the memory was obtained or discarded; kept up if it can be discarded.
     var untouched = RangeSet<Int>()
     /// What has been obtained and not released.
     var heldByteCount = 0
@@ -30,7 +30,7 @@ public final class MemoryPool: Sendable {
   /// How much is obtained at once for large blocks; more if one alone is larger, or by `growth`.
   private static let segmentSize = 1 << 25
 
-  /// How much idle memory is discarded at a time at most.
+  /// How many bytes are discarded at a time at most.
   private static let discardedAtOnce = 1 << 23
 
   private let state = Mutex(State())
@@ -44,15 +44,15 @@ public final class MemoryPool: Sendable {
   /// A pool over a source of memory, which is asked for whole sizes and gives nil where it has none.
   ///
   /// Beyond `limit` unused bytes, and as many as are used, segments none of which is in use are released at
-  /// once. Used and unused memory together never exceeds `budget`. Both functions are called under the
+  /// once. Used and unused memory together never exceeds `budget`. All three functions are called under the
   /// pool's lock.
   ///
   /// - Parameters:
   ///   - growth: what is obtained at once is at least this share of what is held. Where memory
   ///     costs nothing before it is touched, few large segments are better: the gap at the end of each
   ///     is lost.
-  ///   - discard: has an address and a number of bytes cost nothing again until they are next touched, whose
-  ///     contents are then lost; nil where memory always costs.
+  ///   - discard: takes an address and a number of bytes, whose contents are lost, and gives that memory
+  ///     back until it is next touched; nil where the source cannot do that.
   public init(
     keeping limit: Int, budget: Int = .max, growth: Double = 0,
     obtain: @escaping @Sendable (Int) -> UnsafeMutableRawPointer?,
@@ -97,14 +97,16 @@ public final class MemoryPool: Sendable {
       for wanted in [segment, size] {
         guard let address = obtained(wanted, &state) else { continue }
         state.arena.add(segment: address, size: wanted)
-        state.untouched.insert(contentsOf: address..<address + wanted)
+        if discard != nil { state.untouched.insert(contentsOf: address..<address + wanted) }
         block = state.arena.allocate(size)
         break
       }
     }
     guard let block else { return nil }
     state.use(block.size)
-    state.untouched.remove(contentsOf: block.address..<block.address + block.size)
+    if discard != nil {
+      state.untouched.remove(contentsOf: block.address..<block.address + block.size)
+    }
     return block.address
   }
 
@@ -146,23 +148,24 @@ public final class MemoryPool: Sendable {
   /// The greatest number of bytes that were in use at once.
   public var peakByteCount: Int { state.withLock { $0.peakByteCount } }
 
-  /// Has gaps between large blocks cost nothing until they are used again, the smallest first: `discardedAtOnce`
-  /// bytes at most.
+  /// Gives memory between large blocks back to the system until it is used again, the smallest gaps first, 8 MB
+  /// at most.
   ///
   /// For work in equal parts, after each. The next part finds room in what this one leaves, if it is large;
-  /// what is small fits none of its requests. Discarded memory is cleared before it is used again; the limit
+  /// what is small fits none of its requests. The system clears such memory before it is used again; the limit
   /// keeps whole areas, which the next work fills, from that.
   public func discardIdle() {
     guard let discard else { return }
     state.withLock { state in
       var rest = Self.discardedAtOnce
-      let idle = state.arena.freeRanges.subtracting(state.untouched).ranges
-      for range in idle.sorted(by: { $0.count < $1.count }) where rest > 0 {
-        let start = range.upperBound - min(range.count, rest)
-        rest -= range.upperBound - start
-        guard let address = UnsafeMutableRawPointer(bitPattern: start) else { continue }
-        discard(address, range.upperBound - start)
-        state.untouched.insert(contentsOf: start..<range.upperBound)
+      for gap in state.arena.freeRanges where rest > 0 {
+        for range in RangeSet(gap).subtracting(state.untouched).ranges where rest > 0 {
+          let start = range.upperBound - min(range.count, rest)
+          guard let address = UnsafeMutableRawPointer(bitPattern: start) else { continue }
+          rest -= range.upperBound - start
+          discard(address, range.upperBound - start)
+          state.untouched.insert(contentsOf: start..<range.upperBound)
+        }
       }
     }
   }

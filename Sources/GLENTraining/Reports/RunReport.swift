@@ -15,7 +15,8 @@ public struct RunReport {
     records = try RunLog.records(in: folder)
     let data = try? Data(contentsOf: folder.appendingPathComponent("recipe.json"))
     let value = data.flatMap { try? JSONDecoder().decode(JSONValue.self, from: $0) }
-    recipe = (value ?? .object([:])).leaves.map { leaf in
+    // Nothing is a leaf without a name.
+    recipe = (value?.leaves ?? []).filter { !$0.path.isEmpty }.map { leaf in
       if case .string(let text) = leaf.value {
         (leaf.path, text)
       } else {

@@ -240,7 +240,7 @@ import Testing
 
   @Test func thePageHasCurvesTablesAndTheRecipe() throws {
     let folder = try TemporaryFolder([
-      "recipe.json": "{\"a\": {\"b<\": 3}, \"c\": [1, 2]}"
+      "recipe.json": "{\"a\": {\"b<\": 3, \"d\": \"e\"}, \"c\": [1, 2], \"f\": true, \"g\": 2e-3}"
     ])
     let log = RunLog(folder: folder.url)
     for step in 1...10 {
@@ -251,12 +251,18 @@ import Testing
     let page = try RunReport(folder: folder.url).html()
     for part in [
       "Phase 1: keywords", "Phase 2: refinement", "<b>50.0</b><span>best MRR@10, at 10",
-      "<td>a.b&lt;<td>3", "2 validations", "prefers-color-scheme:dark", "<b>10 of 10</b>",
+      "<td>a.b&lt;<td>3", "<td>a.d<td>e", "<td>c<td>[1,2]", "<td>f<td>true", "<td>g<td>0.002",
+      "2 validations", "prefers-color-scheme:dark", "<b>10 of 10</b>",
     ] {
       #expect(page.contains(part), "\(part)")
     }
     #expect(page.components(separatedBy: "<polyline").count - 1 >= 8)
     #expect(!page.contains("http"), "needs no network")
+
+    try FileManager.default.removeItem(at: folder.url.appendingPathComponent("recipe.json"))
+    let unfinished = try RunReport(folder: folder.url).html()
+    #expect(unfinished.contains("The folder has no recipe yet"))
+    #expect(!unfinished.contains("<th>key"))
   }
 
   @Test(arguments: [(0.0, 1.0), (0, 3), (-2, 7), (5, 5), (1e-9, 2e-9), (3, 1e12)])
