@@ -17,10 +17,20 @@ extension Error {
     switch self {
     case let error as POSIXError: SystemError(code: error.code.rawValue).description
     case let error as CocoaError where error.underlying != nil: error.underlying?.reason ?? ""
-    case DecodingError.dataCorrupted(let context), DecodingError.keyNotFound(_, let context),
-      DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-      (context.codingPath.map(\.stringValue) + [context.debugDescription]).joined(separator: ": ")
+    case let error as DecodingError: error.problem
     default: String(describing: self)
+    }
+  }
+}
+
+extension DecodingError {
+  /// Where in the data, and what was wrong there.
+  fileprivate var problem: String {
+    switch self {
+    case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context),
+      .valueNotFound(_, let context):
+      (context.codingPath.map(\.stringValue) + [context.debugDescription]).joined(separator: ": ")
+    @unknown default: String(describing: self)
     }
   }
 }
