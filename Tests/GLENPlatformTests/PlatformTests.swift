@@ -20,9 +20,12 @@ import Testing
   }
 
   #if os(Linux)
-    private static let german = ["de_DE.UTF-8", "de_DE.utf8", "de_DE"].lazy.compactMap {
-      newlocale(1 << LC_NUMERIC, $0, nil)
-    }.first
+    private nonisolated(unsafe) static let german: locale_t? = {
+      for name in ["de_DE.UTF-8", "de_DE.utf8", "de_DE"] {
+        if let locale = newlocale(1 << LC_NUMERIC, name, nil) { return locale }
+      }
+      return nil
+    }()
 
     /// German writes decimal commas.
     @Test(.enabled(if: german != nil, "this machine has no German locale"))

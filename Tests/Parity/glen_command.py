@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,20 @@ class GlenCommand:
                 f"glen {arguments[0]} exited with {done.returncode}:\n{done.stderr.strip()[-2000:]}"
             )
         return done.stdout
+
+    def milliseconds_to_answer(self, *arguments: str) -> float:
+        """From the start of `glen` with these arguments until it prints; throws where it fails."""
+        command = [str(self.binary.absolute()), *arguments]
+        start = time.perf_counter()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.readline()
+            took = (time.perf_counter() - start) * 1000
+            _, error = process.communicate()
+        if process.returncode != 0:
+            raise GlenError(
+                f"glen {arguments[0]} exited with {process.returncode}:\n{error.decode()[-2000:]}"
+            )
+        return took
 
     def states(self, model: Path, text: str) -> dict[str, Tensor]:
         """Input ids, encoder states, decoder states and logits of one text."""
