@@ -24,12 +24,14 @@ extension Error {
 }
 
 extension DecodingError {
-  /// Where in the data, and what was wrong there.
+  /// What was wrong, after the keys that lead there if it was a value.
   fileprivate var problem: String {
     switch self {
-    case .dataCorrupted(let context), .keyNotFound(_, let context), .typeMismatch(_, let context),
-      .valueNotFound(_, let context):
-      (context.codingPath.map(\.stringValue) + [context.debugDescription]).joined(separator: ": ")
+    case .dataCorrupted(let context): context.debugDescription
+    case .typeMismatch(_, let context), .valueNotFound(_, let context),
+      .keyNotFound(_, let context):
+      context.codingPath.map(\.stringValue).joined(separator: ".") + ": "
+        + context.debugDescription
     @unknown default: String(describing: self)
     }
   }

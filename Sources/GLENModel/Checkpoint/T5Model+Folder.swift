@@ -117,22 +117,9 @@ extension T5Configuration {
     }
     do {
       self = try JSONDecoder().decode(T5Configuration.self, from: data)
-    } catch let error as DecodingError {
-      throw .configuration(path: url.path, reason: Self.text(error))
     } catch {
-      throw .configuration(path: url.path, reason: "\(error)")
+      throw .configuration(path: url.path, reason: error.reason)
     }
     try validate(path: url.path)
-  }
-
-  private static func text(_ error: DecodingError) -> String {
-    switch error {
-    case .dataCorrupted(let context): context.debugDescription
-    case .typeMismatch(_, let context), .valueNotFound(_, let context),
-      .keyNotFound(_, let context):
-      context.codingPath.map(\.stringValue).joined(separator: ".") + ": "
-        + context.debugDescription
-    @unknown default: "\(error)"
-    }
   }
 }

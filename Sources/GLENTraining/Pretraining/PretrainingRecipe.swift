@@ -60,7 +60,7 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
     } catch let error as TrainingError {
       throw error
     } catch {
-      throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
+      throw .recipe(path: url.path, reason: "is not a recipe: \(error.reason)")
     }
     try validate(path: url.path)
   }

@@ -17,7 +17,7 @@ extension Recipe {
     } catch let error as TrainingError {
       throw error
     } catch {
-      throw .recipe(path: url.path, reason: "is not a recipe: \(error)")
+      throw .recipe(path: url.path, reason: "is not a recipe: \(error.reason)")
     }
     try validate(path: url.path)
   }
@@ -88,7 +88,7 @@ extension Recipe {
     } catch TrainingError.recipe(_, let reason) {
       throw .recipe(path: assignment, reason: reason)
     } catch {
-      throw .recipe(path: assignment, reason: "is not a recipe: \(error)")
+      throw .recipe(path: assignment, reason: "is not a recipe: \(error.reason)")
     }
   }
 
