@@ -238,6 +238,11 @@ import Testing
 
   // MARK: The page
 
+  @Test func nothingInATextIsMarkup() {
+    #expect(HTML.escaped("a<b> & \"c\"") == "a&lt;b&gt; &amp; &quot;c&quot;")
+    #expect(HTML.escaped("\"\u{301}<\u{338}") == "&quot;\u{301}&lt;\u{338}")
+  }
+
   @Test func thePageHasCurvesTablesAndTheRecipe() throws {
     let folder = try TemporaryFolder([
       "recipe.json": "{\"a\": {\"b<\": 3, \"d\": \"e\"}, \"c\": [1, 2], \"f\": true, \"g\": 2e-3}"
