@@ -21,11 +21,11 @@ static const char device[] = {
 static const char elementwise[] = {
 #embed "Kernels/elementwise.cu"
     , 0};
-static const char glen_adamw_h[] = {
-#embed "include/glen_adamw.h"
-    , 0};
 static const char glen_attention_h[] = {
 #embed "include/glen_attention.h"
+    , 0};
+static const char glen_parameters_h[] = {
+#embed "include/glen_parameters.h"
     , 0};
 static const char glen_search_h[] = {
 #embed "include/glen_search.h"
@@ -59,8 +59,8 @@ static const glen_cuda_source sources[] = {
     {"attention_one.cu", attention_one},
     {"device.h", device},
     {"elementwise.cu", elementwise},
-    {"glen_adamw.h", glen_adamw_h},
     {"glen_attention.h", glen_attention_h},
+    {"glen_parameters.h", glen_parameters_h},
     {"glen_search.h", glen_search_h},
     {"random.h", random_h},
     {"reductions.cu", reductions},

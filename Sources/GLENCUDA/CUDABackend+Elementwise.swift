@@ -119,23 +119,34 @@ extension CUDABackend {
 
   /// out[0] = scale * sum of x, in double.
   public func sum(_ x: Region, scale: Float, into out: Region, count: Int) {
-    reduce(x, squares: false, scale: scale, into: out, count: count)
-  }
-
-  /// out[0] = sum of the squares of x, in double.
-  public func sumOfSquares(_ x: Region, into out: Region, count: Int) {
-    reduce(x, squares: true, scale: 1, into: out, count: count)
-  }
-
-  private func reduce(_ x: Region, squares: Bool, scale: Float, into out: Region, count: Int) {
     let parts = min(Self.blocks(for: count), 1024)
     // A part is a double.
     withScratch(floats: 2 * max(parts, 1)) { memory in
-      launch(
-        .sumParts, blocks: (parts, 1, 1), .input(x), .count(count), .flag(squares),
-        .address(memory))
+      launch(.sumParts, blocks: (parts, 1, 1), .input(x), .count(count), .address(memory))
       launch(
         .sumOfParts, blocks: (1, 1, 1), .address(memory), .count(parts), .number(scale), .at(out))
+    }
+  }
+
+  /// out[i] = sum of the squares of the i-th of several runs of elements, in double; all runs in two
+  /// launches.
+  public func sumsOfSquares(_ runs: [(x: Region, count: Int)], into out: Region) {
+    guard !runs.isEmpty else { return }
+    let elements = Int(glen_squares_elements)
+    var end = 0
+    let table = runs.map { run in
+      end += (run.count + elements - 1) / elements
+      return glen_squares_run(x: UnsafePointer(Self.floats(run.x)), count: run.count, end: end)
+    }
+    for run in runs { widen(run.x) }
+    let parts = 2 * end
+    withScratch(floats: parts + table.count * MemoryLayout<glen_squares_run>.stride / 4) { memory in
+      let runs = memory + 4 * parts
+      table.withUnsafeBytes { upload($0, to: runs) }
+      launch(
+        .squaresParts, blocks: (end, 1, 1), .address(runs), .count(table.count), .address(memory))
+      launch(
+        .squaresOfParts, blocks: (table.count, 1, 1), .address(runs), .address(memory), .at(out))
     }
   }
 

@@ -39,6 +39,8 @@ enum Kernel: String, CaseIterable {
   case scatterAdd = "glen_scatter_add"
   case sumParts = "glen_sum_parts"
   case sumOfParts = "glen_sum_of_parts"
+  case squaresParts = "glen_squares_parts"
+  case squaresOfParts = "glen_squares_of_parts"
   case searchTiles = "glen_search_tiles"
   case searchMaximaOne = "glen_search_maxima_one"
   case searchMaximaMany = "glen_search_maxima_many"

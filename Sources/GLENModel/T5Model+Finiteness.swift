@@ -8,13 +8,13 @@ extension T5Model {
   /// - Throws: `TensorError`.
   /// - Complexity: O(parameters); reads all weights once.
   public func nameOfNonFiniteParameter() throws -> String? {
-    for (name, tensor) in parameters where tensor.precision == nil {
-      let sum = try Tensor(unset: [], on: tensor.backend)
-      tensor.backend.sumOfSquares(tensor.region, into: sum.region, count: tensor.count)
-      if try sum.scalar().isFinite { continue }
-      // The squares of large numbers may overflow where the numbers do not.
-      if try !tensor.values().allSatisfy({ $0.isFinite }) { return name }
-    }
-    return nil
+    let parameters = parameters.filter { $0.tensor.precision == nil }
+    let squares = try Tensor(unset: [parameters.count], on: backend)
+    backend.sumsOfSquares(
+      parameters.map { ($0.tensor.region, $0.tensor.count) }, into: squares.region)
+    // The squares of large numbers may overflow where the numbers do not.
+    return try zip(parameters, squares.values()).first { parameter, sum in
+      try !sum.isFinite && !parameter.tensor.values().allSatisfy(\.isFinite)
+    }?.0.name
   }
 }

@@ -2,7 +2,7 @@ import GLENPlatform
 import GLENTensor
 
 extension OperationCase {
-  /// sum, sumOfSquares and adamW.
+  /// sum, sumsOfSquares and adamW.
   static let reductions: [OperationCase] = list {
     for count in [0, 1, 3, 17, 64, 1000, 65_536, 200_003] {
       OperationCase("sum", "\(count)", tolerance: 1e-6) { bench in
@@ -11,11 +11,21 @@ extension OperationCase {
         bench.backend.sum(try bench.region(x), scale: -0.5, into: out, count: count)
         try bench.expect("out", out, [-0.5 * x.reduce(0.0) { $0 + Double($1) }])
       }
-      OperationCase("sumOfSquares", "\(count)", tolerance: 1e-6) { bench in
-        let x = bench.values(count)
-        let out = try bench.output(1)
-        bench.backend.sumOfSquares(try bench.region(x), into: out, count: count)
-        try bench.expect("out", out, [x.reduce(0.0) { $0 + Double($1) * Double($1) }])
+      OperationCase("sumsOfSquares", "\(count) beside others", tolerance: 1e-6) { bench in
+        let counts = [count, 0, 17, 0, 16_385, count]
+        let runs = counts.map { bench.values($0) }
+        let out = try bench.output(counts.count)
+        bench.backend.sumsOfSquares(
+          try runs.map { (try bench.region($0), $0.count) }, into: out)
+        try bench.expect(
+          "out", out, runs.map { $0.reduce(0.0) { $0 + Double($1) * Double($1) } })
+      }
+      OperationCase("sumsOfSquares", "nothing but \(count) empty runs", tolerance: 0) { bench in
+        let out = try bench.output(count)
+        let empty = try bench.region([Float]())
+        bench.backend.sumsOfSquares(
+          [(x: Region, count: Int)](repeating: (empty, 0), count: count), into: out)
+        try bench.expect("out", out, [Double](repeating: 0, count: count))
       }
       OperationCase("adamW", "\(count) five steps", tolerance: 3e-6) { bench in
         // Decays that float32 holds exactly, so that 1 - beta^t has no error of its own.

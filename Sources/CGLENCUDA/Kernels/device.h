@@ -175,6 +175,24 @@ GLEN_DEVICE long glen_step() { return (long)glen_blocks().y * glen_threads(); }
   for (long i = (long)glen_block().x * glen_threads() + glen_thread(); i < (count); \
        i += (long)glen_blocks().x * glen_threads())
 
+// Of a list whose items say how many blocks they and those before them have: the item of this block, and
+// which of that item's blocks it is.
+template <typename Item> GLEN_DEVICE long glen_owner(const Item *items, long count) {
+  long index = 0, behind = count - 1;
+  while (index < behind) {
+    long middle = (index + behind) / 2;
+    if (items[middle].end > glen_block().x)
+      behind = middle;
+    else
+      index = middle + 1;
+  }
+  return index;
+}
+
+template <typename Item> GLEN_DEVICE long glen_block_of(const Item *items, long index) {
+  return glen_block().x - (index > 0 ? items[index - 1].end : 0);
+}
+
 // Where a destination may hold anything, its old value is not read.
 GLEN_DEVICE void glen_store(float *place, float value, int accumulates) {
   *place = accumulates ? *place + value : value;

@@ -1,4 +1,4 @@
-#include "glen_adamw.h"
+#include "glen_parameters.h"
 #include "random.h"
 
 // With `halves`, x is there as bfloat16 alone.
@@ -137,18 +137,11 @@ GLEN_KERNEL(glen_dropout, const float *x, const unsigned short *halves, float *y
 }
 
 // AdamW with decoupled decay: w -= rate (m / c1 / (sqrt(v / c2) + epsilon) + decay w). All parameters
-// in one grid: a block finds the parameter that it has a part of.
+// in one grid.
 GLEN_KERNEL(glen_adamw, const glen_adamw_parameter *parameters, long count) {
-  long block = glen_block().x, index = 0, behind = count - 1;
-  while (index < behind) {
-    long middle = (index + behind) / 2;
-    if (parameters[middle].end > block)
-      behind = middle;
-    else
-      index = middle + 1;
-  }
+  long index = glen_owner(parameters, count);
   glen_adamw_parameter p = parameters[index];
-  long first = (block - (index > 0 ? parameters[index - 1].end : 0)) * glen_adamw_elements;
+  long first = glen_block_of(parameters, index) * glen_adamw_elements;
   long end = first + glen_adamw_elements < p.count ? first + glen_adamw_elements : p.count;
   float inverse1 = 1 / p.correction1, inverse2 = 1 / p.correction2;
   for (long i = first + glen_thread(); i < end; i += glen_threads()) {

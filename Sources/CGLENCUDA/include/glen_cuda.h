@@ -3,8 +3,8 @@
 #ifndef GLEN_CUDA_H
 #define GLEN_CUDA_H
 
-#include "glen_adamw.h"
 #include "glen_attention.h"
+#include "glen_parameters.h"
 #include "glen_search.h"
 
 #ifdef __cplusplus

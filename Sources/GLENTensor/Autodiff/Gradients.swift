@@ -46,13 +46,12 @@ public struct Gradients: Sendable {
   public func norm() throws(TensorError) -> Float {
     let sorted = tensors.sorted { $0.key < $1.key }
     guard let backend = sorted.first?.value.backend else { return 0 }
-    // Read back together: each time the host would wait for the device.
-    let squares = try Tensor(unset: [sorted.count], on: backend)
-    for (index, (name, tensor)) in sorted.enumerated() {
+    for (name, tensor) in sorted {
       try Operation.require(tensor.storage, on: backend, "gradient of \(name)")
-      backend.sumOfSquares(
-        tensor.region, into: squares.region.advanced(by: index), count: tensor.count)
     }
+    let squares = try Tensor(unset: [sorted.count], on: backend)
+    backend.sumsOfSquares(
+      sorted.map { ($0.value.region, $0.value.count) }, into: squares.region)
     return Float(try squares.values().reduce(0.0) { $0 + Double($1) }.squareRoot())
   }
 }

@@ -141,8 +141,8 @@ public protocol Backend: AnyObject, Sendable {
 
   /// out[0] = scale * sum of x.
   func sum(_ x: Region, scale: Float, into out: Region, count: Int)
-  /// out[0] = sum of the squares of x.
-  func sumOfSquares(_ x: Region, into out: Region, count: Int)
+  /// out[i] = sum of the squares of the i-th of several runs of elements.
+  func sumsOfSquares(_ runs: [(x: Region, count: Int)], into out: Region)
   /// One step of AdamW on each of several parameters, in place; none is listed twice.
   func adamW(_ updates: [AdamWUpdate])
 }

@@ -78,9 +78,11 @@ extension CPUBackend {
     out.floats[0] = Float(reduce(x.floats, count: count, glen_sum) * Double(scale))
   }
 
-  /// out[0] = sum of squares of x.
-  public func sumOfSquares(_ x: Region, into out: Region, count: Int) {
-    out.floats[0] = Float(reduce(x.floats, count: count, glen_sum_of_squares))
+  /// out[i] = sum of the squares of the i-th of several runs of elements.
+  public func sumsOfSquares(_ runs: [(x: Region, count: Int)], into out: Region) {
+    for (index, run) in runs.enumerated() {
+      out.floats[index] = Float(reduce(run.x.floats, count: run.count, glen_sum_of_squares))
+    }
   }
 
   private func reduce(
