@@ -10,10 +10,12 @@ struct Scoreboard {
   private let seen: Set<ExactText>
   private let unseen: Set<ExactText>
   private let metrics: [RankingMetric]
+  private var ranking = SplitRanking()
   private var rows: [(label: String, seen: EvaluationReport, unseen: EvaluationReport)] = []
 
   init(_ dataset: RetrievalDataset) throws {
     self.dataset = dataset
+    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs
     judgements = try RelevanceJudgements(dataset, split: "test")
     let judgements = judgements
     queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
@@ -30,14 +32,17 @@ struct Scoreboard {
   }
 
   mutating func addBM25() throws {
-    try add("BM25", rankings: BM25Baseline(dataset.documents).rankings(of: queries))
+    try add(
+      "BM25",
+      rankings: BM25Baseline(dataset.documents).rankings(
+        of: queries, ignoresIdenticalIDs: dataset.ignoresIdenticalIDs))
   }
 
   /// Adds a stage: with collision ranking, and with the mean over shuffled collisions.
   mutating func add(_ label: String, _ retriever: Retriever) throws {
-    try add(label, rankings: SplitRanking().rankings(of: queries, by: retriever))
+    try add(label, rankings: ranking.rankings(of: queries, by: retriever))
     let shuffles = try CollisionShuffles(
-      SplitRanking(), of: queries, by: retriever, against: judgements, metrics: metrics)
+      ranking, of: queries, by: retriever, against: judgements, metrics: metrics)
     rows.append(
       (
         "  its collisions shuffled",

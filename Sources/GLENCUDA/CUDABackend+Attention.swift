@@ -52,7 +52,7 @@ extension CUDABackend {
     let count = a.totalQueries * a.heads * a.headWidth
     let copy = roundedTarget(g.dQueries, count: count)
     operands.rounded = Self.halves(copy)
-    withDistances(&operands, a, g, tiles: a.sequences) { operands in
+    withDistances(&operands, a, g, tiles: a.sequences, clearing: false) { operands in
       launchSingles(.attentionOneBackward, .attentionOneBackwardWide, &operands, a)
     }
     keep(copy, of: g.dQueries, count: count)
@@ -100,16 +100,18 @@ extension CUDABackend {
 
   /// The bias's gradient is the sum of the scores' by distance: first within each tile, by the
   /// kernel that `body` starts, then over the tiles, then over the distances of a bucket.
+  ///
+  /// `clearing` is for kernels that write only the distances that occur.
   func withDistances(
     _ operands: inout glen_attention, _ a: AttentionArguments, _ g: AttentionGradients, tiles: Int,
-    _ body: (inout glen_attention) -> Void
+    clearing: Bool = true, _ body: (inout glen_attention) -> Void
   ) {
     guard let dBias = g.dBias, let bias = a.bias else { return body(&operands) }
     let distances = 2 * bias.reach + 1
     let width = a.heads * distances
     withScratch(floats: (tiles + 1) * width) { memory in
       let sums = memory + 4 * tiles * width
-      fill(memory, with: 0, count: tiles * width)
+      if clearing { fill(memory, with: 0, count: tiles * width) }
       operands.distances = memory.assumingMemoryBound(to: Float.self)
       body(&operands)
       operands.distances = nil

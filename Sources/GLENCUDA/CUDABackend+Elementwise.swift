@@ -199,7 +199,7 @@ extension CUDABackend {
     return factors[0].memory.assumingMemoryBound(to: UInt16.self)
   }
 
-  private static func floats(_ region: Region) -> UnsafeMutablePointer<Float> {
+  static func floats(_ region: Region) -> UnsafeMutablePointer<Float> {
     region.address.assumingMemoryBound(to: Float.self)
   }
 }

@@ -43,8 +43,8 @@ extension CUDABackend {
   func upload(_ bytes: UnsafeRawBufferPointer, to address: UnsafeMutableRawPointer) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
     enter()
-    beginProfile()
-    defer { endProfile("upload") }
+    let begin = beginProfile()
+    defer { endProfile("upload", since: begin) }
     note(
       libraries.driver.pointee.cuMemcpyHtoDAsync_v2(
         UInt64(UInt(bitPattern: address)), source, UInt(bytes.count), stream),
@@ -82,12 +82,12 @@ extension CUDABackend {
     widen(source)
     forgetRounded(destination)
     enter()
-    beginProfile()
+    let begin = beginProfile()
     note(
       libraries.driver.pointee.cuMemcpyDtoDAsync_v2(
         destination.cuda, source.cuda, UInt(4 * count), workStream),
       "copy of \(count) elements")
-    endProfile("copy")
+    endProfile("copy", since: begin)
   }
 
   /// Copies or adds rows.
@@ -110,8 +110,8 @@ extension CUDABackend {
   func fill(_ address: UnsafeMutableRawPointer, with value: Float, count: Int) {
     guard count > 0 else { return }
     enter()
-    beginProfile()
-    defer { endProfile("fill") }
+    let begin = beginProfile()
+    defer { endProfile("fill", since: begin) }
     note(
       libraries.driver.pointee.cuMemsetD32Async(
         UInt64(UInt(bitPattern: address)), value.bitPattern, UInt(count), workStream),

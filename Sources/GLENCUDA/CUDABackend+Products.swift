@@ -46,11 +46,11 @@ extension CUDABackend {
       widen(p.c.region.storage, &kept)
       let copy = isRoundable && type == Self.bfloat16 ? roundedResult(p) : nil
       chooseProductStream()
-      beginProfile()
+      let begin = beginProfile()
       defer {
         endProfile(
           "product \(p.count > 1 ? "\(p.count) times " : "")\(p.m) x \(p.n) x \(p.k)"
-            + (type == Self.bfloat16 ? ", rounded" : ""))
+            + (type == Self.bfloat16 ? ", rounded" : ""), since: begin)
       }
       let status = libraries.blas.pointee.cublasGemmStridedBatchedEx(
         blas, p.transposeB ? 1 : 0, p.transposeA ? 1 : 0, Int32(p.n), Int32(p.m), Int32(p.k),
@@ -95,7 +95,7 @@ extension CUDABackend {
       p.a.region.offset % 4 == 0, p.b.region.offset % 4 == 0
     else { return false }
     return p.m * p.n * p.k >= rounding.leastProduct
-      || p.n * p.k >= rounding.leastFactor && Self.isRounded(p.a.region, count: p.m * p.k, kept)
+      || p.n * p.k >= rounding.leastFactor && isRounded(p.a.region, count: p.m * p.k, kept)
   }
 }
 

@@ -11,11 +11,23 @@ final class Capture: @unchecked Sendable {
 
   let owner: ObjectIdentifier
   let stream: UnsafeMutableRawPointer
-  var blocks: [(address: UnsafeMutableRawPointer, byteCount: Int)] = []
+  private(set) var blocks: [(address: UnsafeMutableRawPointer, byteCount: Int)] = []
+  private var addresses: Set<UInt> = []
   var failure: String?
 
   init(owner: ObjectIdentifier, stream: UnsafeMutableRawPointer) {
     (self.owner, self.stream) = (owner, stream)
+  }
+
+  /// Keeps memory for the recording.
+  func add(_ address: UnsafeMutableRawPointer, byteCount: Int) {
+    blocks.append((address, byteCount))
+    addresses.insert(UInt(bitPattern: address))
+  }
+
+  /// Whether memory is this recording's.
+  func holds(_ address: UnsafeMutableRawPointer) -> Bool {
+    addresses.contains(UInt(bitPattern: address))
   }
 }
 
@@ -43,7 +55,7 @@ extension CUDABackend {
     guard driver.cuStreamBeginCapture_v2(stream, relaxed) == 0 else { return nil }
     let capture = Capture(owner: ObjectIdentifier(self), stream: stream)
     let losses = lostCopies.load(ordering: .relaxed)
-    let made = Capture.$current.withValue(capture) { Result { try body() } }
+    var made = Capture.$current.withValue(capture) { try? body() }
     var graph: UnsafeMutableRawPointer?
     let status = driver.cuStreamEndCapture(stream, &graph)
     defer { if let graph { _ = driver.cuGraphDestroy(graph) } }
@@ -51,10 +63,15 @@ extension CUDABackend {
     roundedFactors.withLock { _ in chooseProductStream() }
     forgetCopies(in: capture)
     var executable: UnsafeMutableRawPointer?
-    guard case .success(let tensor) = made, status == 0, capture.failure == nil, let graph,
-      driver.cuGraphInstantiateWithFlags(&executable, graph, 0) == 0, let executable
-    else {
-      // What is wrong with the work itself shows when it is done.
+    if let graph, made != nil, status == 0, capture.failure == nil,
+      driver.cuGraphInstantiateWithFlags(&executable, graph, 0) != 0
+    {
+      executable = nil
+    }
+    guard let executable, let tensor = made else {
+      // What is wrong with the work itself shows when it is done. A tensor that is let go of later would give
+      // its memory back once more.
+      made = nil
       giveBack(capture.blocks)
       return nil
     }
@@ -85,7 +102,7 @@ extension CUDABackend {
   func obtain(byteCount: Int) -> UnsafeMutableRawPointer? {
     guard let address = memory.allocate(byteCount: byteCount) else { return nil }
     if let capture {
-      capture.blocks.append((address, byteCount))
+      capture.add(address, byteCount: byteCount)
       let key = UInt(bitPattern: address)
       recordedBlocks.withLock { _ = $0.insert(key) }
     }
@@ -112,10 +129,9 @@ extension CUDABackend {
 
   /// Rounded copies in a recording's memory are numbers only while it runs.
   private func forgetCopies(in capture: Capture) {
-    let own = Set(capture.blocks.map { UInt(bitPattern: $0.address) })
     roundedFactors.withLock { kept in
       kept = kept.compactMapValues { factors in
-        let others = factors.filter { !own.contains(UInt(bitPattern: $0.memory)) }
+        let others = factors.filter { !capture.holds($0.memory) }
         return others.isEmpty ? nil : others
       }
     }

@@ -65,7 +65,7 @@ extension CUDABackend {
   ) -> UnsafeMutableRawPointer? {
     let storage = region.storage.key
     if let index = kept[storage]?.firstIndex(where: {
-      $0.offset == region.offset && $0.count == count
+      $0.offset == region.offset && $0.count == count && isReadable($0)
     }), let memory = kept[storage]?[index].memory {
       if capture != nil, !isRecorded(memory) { kept[storage]?[index].isRecorded = true }
       return memory
@@ -82,10 +82,15 @@ extension CUDABackend {
   }
 
   /// Whether a copy exists.
-  static func isRounded(_ region: Region, count: Int, _ kept: RoundedFactors) -> Bool {
+  func isRounded(_ region: Region, count: Int, _ kept: RoundedFactors) -> Bool {
     kept[region.storage.key]?.contains {
-      $0.offset == region.offset && $0.count == count
+      $0.offset == region.offset && $0.count == count && isReadable($0)
     } ?? false
+  }
+
+  /// Whether this thread's work may read a copy: what another thread's recording makes is not there yet.
+  private func isReadable(_ factor: RoundedFactor) -> Bool {
+    !isRecorded(factor.memory) || capture?.holds(factor.memory) == true
   }
 
   /// Where a kernel may write the rounded copy of what it writes to a region, for `keep` to remember;
@@ -137,14 +142,12 @@ extension CUDABackend {
       ? (.settled(region), .halves(region, count: count)) : (.input(region), .address(nil))
   }
 
-  /// What a kernel that starts now is called with: elements are there in the form in which it reads them, and
-  /// copies of what it writes are gone.
+  /// What a kernel that starts now is called with: elements are there in the form in which it reads them.
+  ///
+  /// Copies of what it writes go once it is started, because it may read one.
   func settled(_ argument: KernelArgument, _ kept: inout RoundedFactors) -> KernelArgument {
     switch argument {
-    case .at(let region?):
-      widen(region.storage, &kept)
-      forget(region.storage.key, &kept)
-    case .input(let region?): widen(region.storage, &kept)
+    case .at(let region?), .input(let region?): widen(region.storage, &kept)
     case .halves(let region, let count):
       if let copy = aloneCopy(of: region, count: count, kept) { return .address(copy) }
       widen(region.storage, &kept)

@@ -67,7 +67,8 @@ extension CUDABackend {
     rows: Int, width: Int, accumulating: Bool
   ) {
     guard rows > 0 else { return }
-    let parts = max(1, min(rows / 32, 256)), count = rows * width
+    // A row for each warp of a block, at least.
+    let parts = min((rows + 7) / 8, 256), count = rows * width
     let kernels = FourRows(width: width, regions: x, weight, dy, dx)
     if let dWeight {
       withScratch(floats: parts * width) { memory in

@@ -70,7 +70,6 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   ) throws(CUDAError) {
     self.rounding = rounding
     let driver = libraries.driver
-    profile = profiles ? CUDAProfile(driver) : nil
     let count = try CUDADevice.count(driver)
     guard (0..<count).contains(ordinal) else { throw .noDevice(ordinal: ordinal, count: count) }
     device = try CUDADevice(ordinal, of: driver)
@@ -80,6 +79,7 @@ public final class CUDABackend: Backend, @unchecked Sendable {
       driver.pointee.cuDevicePrimaryCtxRetain(&$0, handle)
     }
     try driver.check(driver.pointee.cuCtxSetCurrent(context), "cuCtxSetCurrent")
+    profile = profiles ? CUDAProfile(driver, context: context) : nil
     let nonBlocking: UInt32 = 1
     let stream = try Self.made("cuStreamCreate", driver) {
       driver.pointee.cuStreamCreate(&$0, nonBlocking)
@@ -196,10 +196,12 @@ public final class CUDABackend: Backend, @unchecked Sendable {
   func enter() { _ = libraries.driver.pointee.cuCtxSetCurrent(context) }
 
   /// Begins to measure, where a profile is kept.
-  func beginProfile() { profile?.begin(on: stream) }
+  func beginProfile() -> CUDAProfile.Event? { profile?.begin(on: stream) }
 
   /// Counts what was begun.
-  func endProfile(_ name: @autoclosure () -> String) { profile?.end(name(), on: stream) }
+  func endProfile(_ name: @autoclosure () -> String, since begin: CUDAProfile.Event?) {
+    profile?.end(name(), since: begin, on: stream)
+  }
 
   /// Keeps the first failure.
   func note(_ status: Int32, _ function: @autoclosure () -> String) {
@@ -240,7 +242,12 @@ public final class CUDABackend: Backend, @unchecked Sendable {
     roundedFactors.withLock { kept in
       let arguments = arguments.map { settled($0, &kept) }
       start(kernel, blocks: blocks, threads: threads, arguments)
-      for case .replacing(let region, _) in arguments { forget(region.storage.key, &kept) }
+      for argument in arguments {
+        switch argument {
+        case .at(let region?), .replacing(let region, _): forget(region.storage.key, &kept)
+        default: break
+        }
+      }
     }
   }
 
@@ -266,13 +273,13 @@ public final class CUDABackend: Backend, @unchecked Sendable {
       let function = kernels[kernel]
     else { return fail("\(kernel.rawValue): a grid of \(blocks) is too large") }
     enter()
-    beginProfile()
+    let begin = beginProfile()
     note(
       libraries.driver.pointee.cuLaunchKernel(
         function, UInt32(blocks.x), UInt32(blocks.y), UInt32(blocks.z), UInt32(threads), 1, 1, 0,
         workStream, arguments, nil),
       kernel.rawValue)
-    endProfile(kernel.rawValue)
+    endProfile(kernel.rawValue, since: begin)
   }
 
   /// Memory for the length of a call: what comes after it on the stream may have it again.

@@ -19,24 +19,30 @@ public final class CUDAProfile: Sendable {
   /// A time that the device takes.
   ///
   /// `@unchecked Sendable`: a handle, which every thread may name.
-  private struct Event: @unchecked Sendable {
-    let handle: UnsafeMutableRawPointer
+  struct Event: @unchecked Sendable {
+    fileprivate let handle: UnsafeMutableRawPointer
   }
 
   private struct State {
     var entries: [String: Entry] = [:]
     var idle = 0.0
-    var open: Event?
+    var lost = 0
     /// Calls whose times have not been asked for, in their order.
     var calls: [(name: String, begin: Event, end: Event)] = []
     var lastEnd: Event?
     var spare: [Event] = []
   }
 
+  /// So many calls are kept before their times are asked for.
+  private static let mostCalls = 1 << 14
+
   private let state = Mutex(State())
   private nonisolated(unsafe) let driver: UnsafePointer<glen_cuda_driver>
+  private nonisolated(unsafe) let context: UnsafeMutableRawPointer
 
-  init(_ driver: UnsafePointer<glen_cuda_driver>) { self.driver = driver }
+  init(_ driver: UnsafePointer<glen_cuda_driver>, context: UnsafeMutableRawPointer) {
+    (self.driver, self.context) = (driver, context)
+  }
 
   /// The entries since the last `reset`, the longest first; waits for the calls to end.
   public var entries: [Entry] {
@@ -55,26 +61,34 @@ public final class CUDAProfile: Sendable {
     }
   }
 
+  /// The calls since the last `reset` whose times the device did not tell.
+  public var lostCallCount: Int {
+    state.withLock { state in
+      settle(&state)
+      return state.lost
+    }
+  }
+
   /// Forgets all entries.
   public func reset() {
     state.withLock { state in
       settle(&state)
       if let last = state.lastEnd { state.spare.append(last) }
-      (state.entries, state.idle, state.lastEnd) = ([:], 0, nil)
+      (state.entries, state.idle, state.lost, state.lastEnd) = ([:], 0, 0, nil)
     }
   }
 
   /// Takes the time on a stream.
-  func begin(on stream: UnsafeMutableRawPointer) {
-    state.withLock { $0.open = recorded(on: stream, &$0) }
+  func begin(on stream: UnsafeMutableRawPointer) -> Event? {
+    state.withLock { recorded(on: stream, &$0) }
   }
 
   /// Takes it again, and keeps both for what was called in between.
-  func end(_ name: String, on stream: UnsafeMutableRawPointer) {
+  func end(_ name: String, since begin: Event?, on stream: UnsafeMutableRawPointer) {
     state.withLock { state in
-      guard let begin = state.open, let end = recorded(on: stream, &state) else { return }
+      guard let begin, let end = recorded(on: stream, &state) else { return state.lost += 1 }
       state.calls.append((name, begin, end))
-      state.open = nil
+      if state.calls.count >= Self.mostCalls { settle(&state) }
     }
   }
 
@@ -92,20 +106,26 @@ public final class CUDAProfile: Sendable {
   /// Asks the device for the times of all calls.
   private func settle(_ state: inout State) {
     guard let last = state.calls.last else { return }
+    // Whoever asks may be a thread that has not used the device.
+    _ = driver.pointee.cuCtxSetCurrent(context)
     _ = driver.pointee.cuEventSynchronize(last.end.handle)
-    func milliseconds(_ first: Event, _ second: Event) -> Double {
+    func milliseconds(_ first: Event, _ second: Event) -> Double? {
       var value: Float = 0
       let status = driver.pointee.cuEventElapsedTime(&value, first.handle, second.handle)
-      return status == 0 ? Double(value) : 0
+      return status == 0 ? Double(value) : nil
     }
     for call in state.calls {
-      var entry =
-        state.entries[call.name] ?? Entry(name: call.name, count: 0, milliseconds: 0)
-      entry.count += 1
-      entry.milliseconds += milliseconds(call.begin, call.end)
-      state.entries[call.name] = entry
+      if let time = milliseconds(call.begin, call.end) {
+        var entry =
+          state.entries[call.name] ?? Entry(name: call.name, count: 0, milliseconds: 0)
+        entry.count += 1
+        entry.milliseconds += time
+        state.entries[call.name] = entry
+      } else {
+        state.lost += 1
+      }
       if let before = state.lastEnd {
-        state.idle += milliseconds(before, call.begin)
+        state.idle += milliseconds(before, call.begin) ?? 0
         state.spare.append(before)
       }
       state.spare.append(call.begin)
@@ -118,10 +138,10 @@ public final class CUDAProfile: Sendable {
   func close() {
     state.withLock { state in
       settle(&state)
-      for event in state.spare + [state.lastEnd, state.open].compactMap(\.self) {
+      for event in state.spare + [state.lastEnd].compactMap(\.self) {
         _ = driver.pointee.cuEventDestroy_v2(event.handle)
       }
-      (state.spare, state.lastEnd, state.open) = ([], nil, nil)
+      (state.spare, state.lastEnd) = ([], nil)
     }
   }
 }

@@ -24,8 +24,7 @@ struct CUDAProgram {
       throw .call(function: "nvrtcCreateProgram", reason: Self.reason(status, nvrtc))
     }
     defer { _ = nvrtc.pointee.nvrtcDestroyProgram(&program) }
-    let options = ["--gpu-architecture=\(architecture)", "--std=c++17"]
-    let copies = options.map { strdup($0) }
+    let copies = (["--gpu-architecture=\(architecture)"] + Self.options).map { strdup($0) }
     defer { for copy in copies { free(copy) } }
     status = nvrtc.pointee.nvrtcCompileProgram(
       made, Int32(copies.count), copies.map { UnsafePointer($0) })
@@ -47,6 +46,8 @@ struct CUDAProgram {
     image = code.map(UInt8.init(bitPattern:))
     self.log = log
   }
+
+  private static let options = ["--std=c++17"]
 
   private static func reason(_ status: Int32, _ nvrtc: UnsafePointer<glen_cuda_nvrtc>) -> String {
     nvrtc.pointee.nvrtcGetErrorString(status).map { String(cString: $0) } ?? "error \(status)"
@@ -74,13 +75,15 @@ struct CUDAProgram {
       "kernels-\(architecture)-\(version)-\(String(fingerprint, radix: 16)).cubin")
   }
 
-  /// FNV-1a over names and texts of the sources.
-  private static let fingerprint: UInt64 = (0..<glen_cuda_source_count()).reduce(
-    0xCBF2_9CE4_8422_2325
-  ) { hash, index in
-    let source = glen_cuda_source_at(index)
-    return "\(String(cString: source.name)) \(String(cString: source.text))".utf8.reduce(hash) {
+  /// FNV-1a over the options, and names and texts of the sources.
+  private static let fingerprint: UInt64 = {
+    var texts = options
+    for index in 0..<glen_cuda_source_count() {
+      let source = glen_cuda_source_at(index)
+      texts += [String(cString: source.name), String(cString: source.text)]
+    }
+    return texts.joined(separator: "\0").utf8.reduce(0xCBF2_9CE4_8422_2325) {
       ($0 ^ UInt64($1)) &* 0x100_0000_01B3
     }
-  }
+  }()
 }

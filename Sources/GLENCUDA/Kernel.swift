@@ -13,6 +13,8 @@ enum Kernel: String, CaseIterable {
   case dropout = "glen_dropout"
   case adamW = "glen_adamw"
   case copyRows = "glen_copy_rows"
+  case stack = "glen_stack_steps_of"
+  case unstack = "glen_unstack_steps_of"
   case rescaleRows = "glen_rescale_rows"
   case addMask = "glen_add_mask"
   case rowScale = "glen_row_scale"

@@ -14,6 +14,10 @@ extension IndexError: CustomStringConvertible {
         + "more time, or answer fewer callers at once"
     case .damagedFile(let path, let problem):
       return "open index: \(path) is damaged: \(problem); restore the folder or build it again"
+    case .replacedMeanwhile(let path):
+      return
+        "change index: \(path) was replaced meanwhile; expected the index that was opened, got "
+        + "that of another model; discard the changes and make them again"
     case .unsupportedVersion(let path, let found, let supported):
       return "open index: \(path) has another format version; expected \(supported), got \(found); "
         + "build the index again with this release, or read it with the release that wrote it"
@@ -21,7 +25,7 @@ extension IndexError: CustomStringConvertible {
       return "save index: \(path) holds something else; expected a folder that is absent, empty, "
         + "or an index, got one with \(name); name another folder"
     case .fileSystem(_, let path, let code)
-    where code == ENOENT && path.hasSuffix("/" + IndexManifest.fileName):
+    where (code == ENOENT || code == ENOTDIR) && path.hasSuffix("/" + IndexManifest.fileName):
       let got = Self.text(ofCode: code)
       return "open index: there is none; expected \(path), got \"\(got)\"; check the path, or make "
         + "an index there first (`glen index`, or Retriever.save)"

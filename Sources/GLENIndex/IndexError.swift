@@ -20,6 +20,9 @@ public enum IndexError: Error, Sendable, Equatable {
   /// A file of an index folder does not hold what it should.
   case damagedFile(path: String, problem: String)
 
+  /// An index folder that changes were made for holds the index of another model by now.
+  case replacedMeanwhile(path: String)
+
   /// A file of an index folder has a format version that this release does not read.
   case unsupportedVersion(path: String, found: Int, supported: Int)
 

@@ -1,7 +1,7 @@
 import GLENTensor
 
 extension OperationCase {
-  /// upload, download, copy, copyRows and fill.
+  /// upload, download, copy, copyRows, stack, unstack and fill.
   static let memory: [OperationCase] = list {
     for count in [0, 1, 17, 1000, 600_001] {
       OperationCase("copy", "\(count)", tolerance: 1e-300) { bench in
@@ -36,6 +36,50 @@ extension OperationCase {
             return accumulating ? old[index] : .nan
           }
           try bench.expect("y", y, expected)
+        }
+      }
+    }
+    for (steps, rows, width) in [
+      (1, 3, 8), (2, 5, 3), (3, 4, 16), (9, 2, 40), (17, 1, 300), (3, 0, 4),
+    ] {
+      OperationCase("stack", "\(steps) of \(rows)x\(width)", tolerance: 1e-6) { bench in
+        let values = (0..<steps).map { _ in bench.values(rows * width) }
+        let stacked = try bench.output(steps * rows * width)
+        bench.backend.stack(
+          try values.map { try bench.region($0) }, into: stacked, rows: rows, width: width)
+        var expected: [Double] = []
+        for row in 0..<rows {
+          for step in values { expected += step[row * width..<(row + 1) * width].map(Double.init) }
+        }
+        try bench.expect("stacked", stacked, expected)
+      }
+      OperationCase("unstack", "\(steps) of \(rows)x\(width)", tolerance: 1e-6) { bench in
+        let x = bench.values(steps * rows * width)
+        func step(_ index: Int) -> [Double] {
+          var own: [Double] = []
+          for row in 0..<rows {
+            let first = (row * steps + index) * width
+            own += x[first..<first + width].map(Double.init)
+          }
+          return own
+        }
+        // Some are assigned, some added to, some passed over.
+        var targets: [(region: Region, old: [Double])?] = []
+        for index in 0..<steps {
+          let isWanted = index % 4 != 3
+          targets.append(
+            isWanted
+              ? try bench.destination(rows * width, accumulating: index % 2 == 1) : nil)
+        }
+        var places: [(region: Region, accumulating: Bool)?] = []
+        for (index, target) in targets.enumerated() {
+          places.append(target.map { ($0.region, index % 2 == 1) })
+        }
+        bench.backend.unstack(try bench.region(x), into: places, rows: rows, width: width)
+        for (index, target) in targets.enumerated() {
+          guard let target else { continue }
+          let expected = zip(target.old, step(index)).map { $0 + $1 }
+          try bench.expect("step \(index)", target.region, expected)
         }
       }
     }

@@ -20,7 +20,7 @@ extension OperationCase {
         try bench.expect(
           "out", out, runs.map { $0.reduce(0.0) { $0 + Double($1) * Double($1) } })
       }
-      OperationCase("sumsOfSquares", "nothing but \(count) empty runs", tolerance: 0) { bench in
+      OperationCase("sumsOfSquares", "\(count) empty runs", tolerance: 0) { bench in
         let out = try bench.output(count)
         let empty = try bench.region([Float]())
         bench.backend.sumsOfSquares(

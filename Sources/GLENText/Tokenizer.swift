@@ -20,7 +20,7 @@ public protocol Tokenizer: Sendable {
   /// The piece of a token id, `▁` for a space; empty for an id outside the vocabulary.
   func piece(_ token: Int32) -> String
 
-  /// Whether an id never may stand in an identifier.
+  /// Whether an id stands for no text.
   ///
   /// True for pad, end of sequence, unknown, sentinels, and ids outside the vocabulary.
   func isSpecial(_ token: Int32) -> Bool

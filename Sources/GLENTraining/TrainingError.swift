@@ -46,6 +46,8 @@ public enum TrainingError: Error, Sendable, Equatable {
   case folderInUse(path: String)
   /// Data that cannot be trained on.
   case trainingData(reason: String)
+  /// A file of identifiers lacks a document's.
+  case missingIdentifier(document: String)
 }
 
 extension TrainingError: CustomStringConvertible {
@@ -64,7 +66,7 @@ extension TrainingError: CustomStringConvertible {
       "reading \(path): the file has no entries; expected \(expected), got none; check the file"
     case .malformedLine(let path, let line, let expected, let got):
       "reading \(path): line \(line) is malformed; expected \(expected), got \(got); "
-        + "fix the line, or allow a number of malformed lines to be skipped"
+        + "fix the line; of a corpus --malformed-limit passes over some (malformedLineLimit)"
     case .duplicateIdentifier(let path, let line, let identifier):
       "reading \(path): line \(line) repeats an earlier entry; expected every identifier once, "
         + "got '\(identifier)' again; remove or rename one of the two"
@@ -89,6 +91,9 @@ extension TrainingError: CustomStringConvertible {
       "training: another run is at work in \(path); expected a folder of its own for each, got one that "
         + "is in use; wait for the other to end, or choose another folder"
     case .trainingData(let reason): "training: \(reason)"
+    case .missingIdentifier(let document):
+      "reading identifiers: the document '\(document)' has none; expected a line for every document, got "
+        + "none for this one; complete the file of identifiers"
     case .invalidRun(let problem, let expected, let got):
       "evaluating a run: \(problem); expected \(expected), got \(got); correct the run"
     case .otherCorpus(let problem):

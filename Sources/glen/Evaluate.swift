@@ -24,7 +24,8 @@ struct Evaluate: ParsableCommand {
     case rrf, interpolate
   }
 
-  @Argument(help: "An index folder; not needed with --baseline.") var index: String?
+  @Argument(help: "An index folder; with --baseline not needed, and not looked at.")
+  var index: String?
   @OptionGroup var data: DatasetOptions
   @Option(help: "The split: a file in qrels.") var split = "test"
   @Option(help: "How many documents to rank.") var depth = 100
@@ -33,7 +34,8 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Rank with a baseline instead: bm25.") var baseline: String?
   @Option(help: "Fuse with BM25: rrf or interpolate.") var hybrid: Fusion?
   @Option(help: "GLEN's part in --hybrid interpolate, 0 to 1.") var weight: Float?
-  @Option(help: "The split that gives the weight where none is given.") var tune = "dev"
+  @Option(help: "The split that gives the weight where none is given. (default: dev)")
+  var tune: String?
   @Option(help: "Shuffle documents of equal score this many times.") var shuffles: Int?
   @Option(name: .customLong("run"), help: "Write the rankings as a TREC run.")
   var runFile: String?
@@ -42,6 +44,11 @@ struct Evaluate: ParsableCommand {
       "Also say whether the best hit's probability means what it says, and from which on to answer."
   )
   var reliability = false
+  @Flag(
+    help:
+      "Also rank, in BEIR's layout, the document that has the query's own id; BEIR's evaluator leaves it out."
+  )
+  var keepIdenticalIds = false
   @Option(help: "cpu or cuda.") var device = Device.cpu
   @Flag(help: "Print JSON.") var json = false
 
@@ -49,7 +56,8 @@ struct Evaluate: ParsableCommand {
     if let baseline, baseline != "bm25" {
       throw ValidationError("no baseline is called \(baseline); known: bm25")
     }
-    if (index == nil) == (baseline == nil) {
+    let index = baseline == nil ? index : nil
+    if index == nil, baseline == nil {
       throw ValidationError("give an index folder or --baseline bm25")
     }
     if reliability && (index == nil || hybrid != nil) {
@@ -66,6 +74,12 @@ struct Evaluate: ParsableCommand {
     if weight != nil, hybrid != .interpolate {
       throw ValidationError("--weight is for --hybrid interpolate")
     }
+    if tune != nil, hybrid != .interpolate || weight != nil {
+      throw ValidationError("--tune is for --hybrid interpolate without --weight")
+    }
+    if baseline != nil, beam != nil || device != .cpu {
+      throw ValidationError("--baseline goes with neither --beam nor --device")
+    }
     if hybrid != nil, index == nil || beam != nil || shuffles != nil {
       throw ValidationError("--hybrid needs an index, and goes with neither --beam nor --shuffles")
     }
@@ -77,35 +91,42 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let dataset = try data.dataset(splits: [split])
-    let judgements = try RelevanceJudgements(dataset, split: split)
+    let judgements = try Self.judgements(of: dataset, split: split)
     let questions = Self.questions(of: judgements, in: dataset)
+    let index = baseline == nil ? index : nil
     let backend = try index.map { _ in try device.backend() }
     let retriever = try index.map {
       try Retriever(
         opening: URL(fileURLWithPath: $0), on: backend ?? CPUBackend.shared, warn: Console.error)
     }
-    var ranking = ranking
+    var ranking = SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
+    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs && !keepIdenticalIds
     ranking.scanner = backend as? any CodeScanner
     try check(retriever?.snapshot, judgements, questions, dataset)
     // The last row is the one that was asked for.
     let rows: [Row]
     var weight: Float?
     if let retriever, let hybrid {
-      (rows, weight) = try fuse(hybrid, questions, retriever, dataset)
+      (rows, weight) = try fuse(hybrid, questions, retriever, dataset, ranking)
     } else if let retriever {
       rows = [
         ("glen", try ranking.rankings(of: questions, by: retriever) { status($0, questions) })
       ]
       Console.status("")
     } else {
-      rows = [("bm25", BM25Baseline(dataset.documents).rankings(of: questions, depth: depth))]
+      let rankings = BM25Baseline(dataset.documents).rankings(
+        of: questions, depth: depth, ignoresIdenticalIDs: ranking.ignoresIdenticalIDs)
+      rows = [("bm25", rankings)]
     }
     let runs = try rows.map { (label: $0.label, run: try GLENTraining.Run($0.rankings)) }
     if let runFile, let last = runs.last {
       try RunWriter(tag: last.label).write(last.run, to: URL(fileURLWithPath: runFile))
     }
     let reports = runs.map {
-      (label: $0.label, report: Evaluation(of: $0.run, against: judgements).report())
+      (
+        label: $0.label,
+        report: Evaluation(of: $0.run, against: judgements, metrics: metrics).report()
+      )
     }
     var extra = Extra()
     if let hybrid {
@@ -115,7 +136,7 @@ struct Evaluate: ParsableCommand {
     }
     if let retriever, let shuffles {
       extra.shuffled = try CollisionShuffles(
-        ranking, of: questions, by: retriever, against: judgements
+        ranking, of: questions, by: retriever, against: judgements, metrics: metrics
       ).summary(count: shuffles)
     }
     if let retriever, reliability {
@@ -123,6 +144,18 @@ struct Evaluate: ParsableCommand {
         try ranking.judgedAnswers(to: questions, by: retriever, against: judgements))
     }
     try show(reports, extra)
+  }
+
+  /// The judgements of a split, some of which say that a document is relevant.
+  private static func judgements(
+    of dataset: RetrievalDataset, split: String
+  ) throws -> RelevanceJudgements {
+    let judgements = try RelevanceJudgements(dataset, split: split)
+    guard !judgements.queries.isEmpty else {
+      throw TrainingError.emptyFile(
+        path: "the judgements of the split '\(split)'", expected: "at least one grade above 0")
+    }
+    return judgements
   }
 
   /// Finds out before the ranking what would make it worthless.
@@ -147,8 +180,9 @@ struct Evaluate: ParsableCommand {
       queries: questions.map(\.id), documents: documents, to: URL(fileURLWithPath: runFile))
   }
 
-  private var ranking: SplitRanking {
-    SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
+  /// Those that look no deeper than the lists.
+  private var metrics: [RankingMetric] {
+    RankingMetric.standard.filter { $0.cutoff ?? 0 <= depth }
   }
 
   private func status(_ done: Int, _ questions: [Query]) {
@@ -163,18 +197,21 @@ struct Evaluate: ParsableCommand {
 
   /// The index's ranking, that of BM25 over its pieces, and both together; and the weight, if any.
   private func fuse(
-    _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset
+    _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset,
+    _ ranking: SplitRanking
   ) throws -> (rows: [Row], weight: Float?) {
     let keywords = try retriever.snapshot.keywords ?? Self.keywords(of: dataset, for: retriever)
     func search(_ questions: [Query]) throws -> HybridRanking {
       defer { Console.status("") }
       return try HybridRanking(
-        of: questions, by: retriever, keywords: keywords, depth: depth
+        of: questions, by: retriever, keywords: keywords, depth: depth,
+        ignoresIdenticalIDs: ranking.ignoresIdenticalIDs
       ) { status($0, questions) }
     }
     var weight: Float?
     if fusion == .interpolate {
-      let dev = try self.weight == nil ? RelevanceJudgements(dataset, split: tune) : nil
+      let tune = tune ?? "dev"
+      let dev = try self.weight == nil ? Self.judgements(of: dataset, split: tune) : nil
       let tuned = try dev.map {
         try search(Self.questions(of: $0, in: dataset)).tunedWeight(on: $0)
       }

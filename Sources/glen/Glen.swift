@@ -97,8 +97,8 @@ enum Failure {
     case TrainingError.unreadableFile(let path, _)
     where !FileManager.default.fileExists(atPath: path):
       66
-    case IndexError.fileSystem("open file", _, let code) where code == ENOENT: 66
-    case TrainingError.folderInUse: 75
+    case IndexError.fileSystem("open file", _, let code) where code == ENOENT || code == ENOTDIR: 66
+    case TrainingError.folderInUse, IndexError.replacedMeanwhile: 75
     case TrainingError.unwritableFile, TokenizerError.unwritable, IndexError.foreignFolder: 74
     case TensorError.file(_, let reason) where writingFailures.contains(where: reason.hasPrefix): 74
     case IndexError.fileSystem(let operation, _, _) where writingOperations.contains(operation): 74

@@ -40,7 +40,9 @@ struct Inspect: ParsableCommand {
       return
     }
     // An index may have been written without its model; then tokens are shown as numbers.
-    let tokenizer = try? Retriever(opening: url).model?.tokenizer
+    let model = url.appendingPathComponent("model-" + contents.modelFingerprint)
+    let hasModel = FileManager.default.fileExists(atPath: model.path)
+    let tokenizer = try hasModel ? Retriever(opening: url).model?.tokenizer : nil
     let report = IndexReport(contents) { tokenizer?.piece($0) ?? "#\($0)" }
     if let html {
       try AtomicFile.write(
@@ -123,9 +125,14 @@ struct Verify: ParsableCommand {
     abstract: "Check all files of an index and of its model against their checksums.")
 
   @Argument(help: "An index folder.") var index: String
+  @Flag(help: "Print JSON.") var json = false
 
   func run() throws {
     try Retriever.verify(URL(fileURLWithPath: index))
-    Console.output("\(index) is sound")
+    if json {
+      try Console.json(["index": index, "state": "sound"])
+    } else {
+      Console.output("\(index) is sound")
+    }
   }
 }

@@ -21,6 +21,7 @@ struct Quantize: ParsableCommand {
   @Option(help: "The folder to write; an earlier model there is replaced.") var out: String
 
   func validate() throws {
+    if out.isEmpty { throw ValidationError("--out must name a folder") }
     if portable, type != .bf16 { throw ValidationError("--portable goes with --type bf16") }
   }
 

@@ -51,6 +51,9 @@ struct SelfTest: ParsableCommand {
         && !(withoutGradients && operation.gradientStep != nil)
         && !(roundsAll && !operation.allowsRounding)
     }
+    if let only, chosen.isEmpty, parity == nil, !benchmark {
+      throw ValidationError("no operation's name or extents contain '\(only)'")
+    }
     let cases = part.map { $0.of(chosen) } ?? chosen
     let rounding = roundsAll ? OperationCase.rounding : Self.rounding(of: backend).operations
     var names: [String] = []

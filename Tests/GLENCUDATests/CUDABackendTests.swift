@@ -152,6 +152,16 @@ struct CUDABackendTests {
     let counts = Dictionary(uniqueKeysWithValues: profile.entries.map { ($0.name, $0.count) })
     #expect(counts == ["fill": 1, "glen_scale": 2, "product 4 x 4 x 8": 1])
     #expect(profile.entries.allSatisfy { $0.milliseconds > 0 } && profile.idleMilliseconds > 0)
+    #expect(profile.lostCallCount == 0)
+  }
+
+  /// Nobody has to ask: what is kept of each call is little.
+  @Test func aLongProfile() throws {
+    let backend = try hostBackend(profiles: true)
+    let x = try Tensor(repeating: 1, shape: [1], on: backend)
+    for _ in 0..<17_000 { backend.fill(x.region, with: 2, count: 1) }
+    let profile = try #require(backend.profile)
+    #expect(profile.entries.map(\.count) == [17_001] && profile.lostCallCount == 0)
   }
 
   @Test func noSuchDevice() throws {

@@ -1,3 +1,4 @@
+import Foundation
 import GLENModel
 import GLENTensor
 import GLENTestSupport
@@ -59,6 +60,31 @@ struct RecordingTests {
     }
     for _ in 0..<3 { #expect(try rollouts.states(of: texts).values() == first) }
     #expect(try others.allSatisfy { try $0.values().allSatisfy(\.isNaN) })
+  }
+
+  /// A weight that is rounded while another thread records is not there for this one: nothing has been
+  /// done yet.
+  @Test func copiesOfARecordingAreItsOwn() throws {
+    let backend = try hostBackend(
+      precision: .bfloat16, rounding: Rounding(leastProduct: 0, leastFactor: 0))
+    let weight = try Tensor(repeating: 0.5, shape: [8, 8], on: backend)
+    let x = try Tensor(repeating: 1, shape: [8, 8], on: backend)
+    let expected = [Float](repeating: 4, count: 64)
+    let inner = Mutex<[Float]?>(nil)
+    let work = backend.recording {
+      let y = try linear(x, weight)
+      let ended = DispatchSemaphore(value: 0)
+      Thread.detachNewThread {
+        // NaN is what the recording's memory holds before it runs.
+        let values = try? linear(x, weight).values()
+        inner.withLock { $0 = values }
+        ended.signal()
+      }
+      ended.wait()
+      return try linear(y, weight)
+    }
+    #expect(work != nil && inner.withLock { $0 } == expected)
+    #expect(try linear(x, weight).values() == expected)
   }
 
   @Test func refusesWhatARolloutRefuses() throws {

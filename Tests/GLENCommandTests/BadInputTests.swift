@@ -39,7 +39,11 @@ struct BadInputTests {
     ["search", "x"], ["search", "x", "y", "--top", "0"], ["search", "x", "y", "--top", "-1"],
     ["search", "x", "y", "--top", "many"], ["search", "x", "y", "--beam", "0"],
     ["search", "x", "y", "--beam", "3", "--exact"], ["search", "x", "y", "--bogus"],
-    ["evaluate", "--corpus", "x"], ["evaluate", "x", "--corpus", "y", "--baseline", "bm25"],
+    ["evaluate", "--corpus", "x"],
+    ["evaluate", "x", "--corpus", "y", "--baseline", "bm25", "--hybrid", "rrf"],
+    ["evaluate", "--corpus", "y", "--baseline", "bm25", "--beam", "3"],
+    ["evaluate", "x", "--corpus", "y", "--hybrid", "rrf", "--tune", "dev"],
+    ["quantize", "x", "--type", "int8", "--out", ""], ["selftest", "--only", "nosuch"],
     ["evaluate", "--corpus", "y", "--baseline", "lucene"],
     ["evaluate", "x", "--corpus", "y", "--depth", "0"],
     ["evaluate", "x", "--corpus", "y", "--beam", "0"],
@@ -120,7 +124,7 @@ struct BadInputTests {
       ],
       ["add", none, "--corpus", corpus], ["add", folder.path("index"), "--corpus", none],
       ["remove", none, "--id", "x"], ["compact", none], ["report", none],
-      ["selftest", "--parity", none, "--only", "nothing"],
+      ["selftest", "--parity", none, "--only", "no such operation"],
       ["index", "--corpus", corpus, "--model", none, "--out", out],
       ["index", "--corpus", none, "--model", model, "--out", out],
       ["search", none, "question"], ["inspect", none], ["verify", none],
@@ -273,6 +277,8 @@ struct BadInputTests {
       for command in [["search", index, "q"], ["verify", index], ["inspect", index]] {
         Self.expect(65, name, from: try CommandLineTool.run(command))
       }
+      Self.expect(
+        66, "there is none", from: try CommandLineTool.run("search", file.path, "question"))
       var flipped = whole
       flipped[whole.count / 2] ^= 0x10
       try flipped.write(to: file)
@@ -280,9 +286,53 @@ struct BadInputTests {
       try whole.write(to: file)
     }
     let model = try #require(names.first { $0.hasPrefix("model-") })
+    let vocabulary = URL(fileURLWithPath: index + "/" + model + "/spiece.model")
+    let whole = try Data(contentsOf: vocabulary)
+    try FileManager.default.removeItem(at: vocabulary)
+    try whole.dropLast(9).write(to: vocabulary)
+    Self.expect(65, "spiece.model", from: try CommandLineTool.run("inspect", index))
     try FileManager.default.removeItem(atPath: index + "/" + model)
     Self.expect(65, model, "missing", from: try CommandLineTool.run("search", index, "q"))
     Self.expect(65, model, "missing", from: try CommandLineTool.run("verify", index))
+  }
+
+  /// A save that is cut off between two files, or a file of another model.
+  @Test func anotherModelsVocabularyIsRefusedEverywhere() throws {
+    let project = try ToyProject.copy("model", "corpus")
+    let (model, corpus) = (project.path("model"), project.path("corpus"))
+    let whole = try Data(contentsOf: URL(fileURLWithPath: model + "/spiece.model"))
+    try project.write(whole, to: "own.model")
+    // Still one that SentencePiece reads: its last field is repeated.
+    let other = whole + Data([0x1A, 0x00])
+    try project.write(other, to: "model/spiece.model")
+    let output = try TemporaryFolder()
+    for arguments in [
+      ["quantize", model, "--type", "bf16", "--portable", "--out", output.path("a")],
+      ["train", "--corpus", corpus, "--init", model, "--out", output.path("b")],
+      ["train", "--corpus", corpus, "--starter", model, "--out", output.path("c")],
+      ["generate-queries", "--model", model, "--corpus", corpus, "--out", output.path("d")],
+      ["index", "--model", model, "--corpus", corpus, "--out", output.path("e")],
+    ] {
+      Self.expect(
+        65, "not the vocabulary that the weights", from: try CommandLineTool.run(arguments))
+    }
+    try project.write(whole, to: "model/spiece.model")
+    try project.write(other, to: "other.model")
+    Self.expect(
+      65, "other.model", "not the vocabulary that the weights",
+      from: try CommandLineTool.run(
+        "train", "--corpus", corpus, "--init", model, "--tokenizer", project.path("other.model"),
+        "--out", output.path("f")))
+  }
+
+  @Test func aSplitWithoutAnythingRelevantIsAnError() throws {
+    let project = try ToyProject.copy("corpus")
+    try project.write(
+      Data("query-id\tcorpus-id\tscore\nqd1-0\td1-0\t0\n".utf8), to: "corpus/qrels/none.tsv")
+    Self.expect(
+      65, "'none'", "grade above 0",
+      from: try CommandLineTool.run(
+        "evaluate", "--baseline", "bm25", "--corpus", project.path("corpus"), "--split", "none"))
   }
 
   @Test func aBadRecipeIsNamed() throws {
@@ -408,6 +458,8 @@ struct BadInputTests {
     let after = try CommandLineTool.run("search", project.path("index"), "bees", "--json")
     #expect(after.output == before.output)
     #expect(try CommandLineTool.run("verify", project.path("index")).status == 0)
+    let sound = try CommandLineTool.run("verify", project.path("index"), "--json")
+    #expect(sound.output == "{\"index\":\"\(project.path("index"))\",\"state\":\"sound\"}\n")
     let names = try FileManager.default.subpathsOfDirectory(atPath: project.path("index"))
     #expect(!names.contains { $0.contains(".tmp") || $0.contains(".writing") })
   }

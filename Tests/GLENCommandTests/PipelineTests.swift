@@ -84,6 +84,65 @@ struct PipelineTests {
     #expect(lenient.status == 0 && lenient.error.contains("left out 1 malformed line\n"))
   }
 
+  /// Measures that look deeper than the lists would not be what they are called.
+  @Test func shortListsHaveNoDeepMeasures() throws {
+    let folder = try ToyProject.folder()
+    let outcome = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--depth", "10")
+    #expect(outcome.status == 0 && outcome.output.contains("R@10 "))
+    #expect(!outcome.output.contains("@100"))
+  }
+
+  /// Indexing again with the model that is there leaves nothing beside it.
+  @Test func indexingAgainLeavesNothingBehind() throws {
+    let folder = try ToyProject.copy("model", "corpus")
+    for _ in 0..<2 {
+      let outcome = try CommandLineTool.run(
+        "index", "--model", folder.path("model"), "--corpus", folder.path("corpus"), "--out",
+        folder.path("index"))
+      #expect(outcome.status == 0, "\(outcome.error)")
+    }
+    let names = try #require(FileManager.default.enumerator(atPath: folder.path("index")))
+    #expect(names.allSatisfy { !"\($0)".hasSuffix(".tmp") })
+  }
+
+  /// What others write to the same output stays.
+  @Test func standardOutputIsNotReplaced() throws {
+    let folder = try ToyProject.folder()
+    let output = try TemporaryFolder()
+    let lines = try CommandLineTool.shell(
+      "echo before > $2; (\"$GLEN\" inspect $1 --tsv /dev/stdout; echo after) >> $2; cat $2; "
+        + "\"$GLEN\" inspect $1 --tsv /dev/stdout | tail -1",
+      folder.path("index"), output.path("file"))
+    let all = lines.output.split(separator: "\n")
+    #expect(all.count == 33 && all.first == "before" && all[31] == "after", "\(lines.error)")
+    #expect(all[30] == all[32] && all[32].contains("<->"))
+  }
+
+  /// As BEIR's evaluator does by default.
+  @Test func theDocumentWithTheQuestionsIdIsLeftOut() throws {
+    let folder = try ToyProject.copy("corpus")
+    let queries = folder.path("corpus/queries.jsonl")
+    let text = try String(contentsOfFile: queries, encoding: .utf8)
+    let document = try #require(
+      try String(contentsOfFile: folder.path("corpus/corpus.jsonl"), encoding: .utf8)
+        .split(separator: "\n").first { $0.contains("\"d4-0\"") })
+    try folder.write(Data((text + document + "\n").utf8), to: "corpus/queries.jsonl")
+    try folder.write(
+      Data("query-id\tcorpus-id\tscore\nd4-0\td4-1\t1\n".utf8), to: "corpus/qrels/own.tsv")
+    let run = folder.path("run")
+    for (flags, isThere) in [([], false), (["--keep-identical-ids"], true)] {
+      let outcome = try CommandLineTool.run(
+        [
+          "evaluate", "--baseline", "bm25", "--corpus", folder.path("corpus"), "--split", "own",
+          "--run", run,
+        ] + flags)
+      #expect(outcome.status == 0, "\(outcome.error)")
+      let lines = try String(contentsOfFile: run, encoding: .utf8)
+      #expect(lines.contains("d4-0 Q0 d4-1 ") && lines.contains("d4-0 Q0 d4-0 ") == isThere)
+    }
+  }
+
   private struct Answer: Decodable {
     var query: String
     var hits: [Hit]
@@ -203,6 +262,9 @@ struct PipelineTests {
     let table = try CommandLineTool.run(
       "evaluate", "--baseline", "bm25", "--corpus", folder.path("corpus"))
     #expect(table.status == 0 && table.output.contains("bm25"))
+    let beside = try CommandLineTool.run(
+      "evaluate", folder.path("index"), "--baseline", "bm25", "--corpus", folder.path("corpus"))
+    #expect(beside.output == table.output)
     let beam = try CommandLineTool.run(
       "evaluate", folder.path("index"), "--corpus", folder.path("corpus"), "--json", "--beam", "30")
     #expect(beam.output == outcome.output)

@@ -224,6 +224,30 @@ import Testing
     }
   }
 
+  /// Documents that were added before the index kept keywords would never be found by theirs.
+  @Test func keywordsThatAreMissingByNowAreAnError() throws {
+    try withTemporaryFolder { folder in
+      func write(_ keywords: KeywordIndex?) throws {
+        let segment = try IndexSegment(
+          Self.records(["0"]), keywords: keywords, identifierLength: 3, vocabularySize: 6)
+        try IndexFolder.write(
+          IndexSnapshot([segment], identifierLength: 3, vocabularySize: 6, modelFingerprint: "m"),
+          to: folder)
+      }
+      try write(nil)
+      var editor = try IndexEditor(folder: folder.path)
+      try editor.add(Self.records(["1"]))
+      try write(KeywordIndex(documents: [[7]]))
+      let error = #expect(throws: IndexError.self) { try editor.commit() }
+      #expect(error?.description.contains("keywords") == true && editor.hasChanges)
+      try editor.reset()
+      try editor.add(Self.records(["1"]), keywords: [[8]])
+      try editor.commit()
+      let found = try #require(IndexFolder.open(folder).keywords).rank([8], limit: 5)
+      #expect(found.count == 1)
+    }
+  }
+
   /// What an index is made for outlives its documents.
   @Test(arguments: [false, true])
   func anEmptiedIndexKeepsItsFormat(compacting: Bool) throws {

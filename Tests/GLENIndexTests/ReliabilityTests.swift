@@ -26,9 +26,11 @@ import Testing
     #expect(report.coverages.map { $0.coverage * 8 } == [1, 3, 3, 4, 4, 5, 6, 7])
     #expect(report.coverages.first?.accuracy == 1)
     #expect(report.coverages.last?.coverage == 0.875)
-    #expect(report.coverages.last?.minimumProbability == 0.05)
+    // A threshold keeps away from both sides, for probabilities that come out a little otherwise.
+    let last = try #require(report.coverages.last?.minimumProbability)
+    #expect(last < 0.05 && last > 0.0499)
     let best = try #require(report.bestF1)
-    #expect(best.minimumProbability == 0.1 && best.coverage == 0.75)
+    #expect(abs(best.minimumProbability - 0.075) < 1e-12 && best.coverage == 0.75)
     #expect(best.precision == 4.0 / 6 && best.recall == 4.0 / 6)
   }
 

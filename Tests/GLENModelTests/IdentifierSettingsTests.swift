@@ -20,6 +20,13 @@ struct IdentifierSettingsTests {
     // A vocabulary as large as the table leaves no padded rows; a larger one does not trap.
     #expect(IdentifierSettings.maskedTokens(pieceCount: 8, vocabularySize: 8) == [2])
     #expect(IdentifierSettings.maskedTokens(pieceCount: 9, vocabularySize: 8) == [2])
+    // Sentinels among the pieces, as mT5 has them; pad and the end stay.
+    #expect(
+      IdentifierSettings.maskedTokens(pieceCount: 7, vocabularySize: 8) {
+        [0, 1, 2, 5, 6].contains($0)
+      }
+        == [2, 5, 6, 7])
+    #expect(IdentifierSettings.maskedTokens(pieceCount: 0, vocabularySize: 0) == [2])
     let mask = try IdentifierSettings(maskedTokens: [-4, 2, 5, 900])
       .mask(vocabularySize: 6, on: CPUBackend.shared)
     #expect(try mask.values() == [0, 0, -.infinity, 0, 0, -.infinity])

@@ -16,6 +16,38 @@ struct AtomicFileTests {
     #expect(try folder.get().names == ["file"])
   }
 
+  /// Standard output may be a file to which others write, too.
+  @Test func anOpenDescriptorIsWrittenWhereItStands() throws {
+    let folder = try folder.get()
+    let url = folder.file("file")
+    try Data("before, ".utf8).write(to: url)
+    let descriptor = open(url.path, O_WRONLY | O_APPEND)
+    defer { close(descriptor) }
+    for path in ["/dev/fd/\(descriptor)", "/proc/self/fd/\(descriptor)"] {
+      let link = folder.file("link")
+      try FileManager.default.createSymbolicLink(atPath: link.path, withDestinationPath: path)
+      for url in [URL(fileURLWithPath: path), link] {
+        try AtomicFile.checkWritable(url)
+        try AtomicFile.write(Data("more, ".utf8), to: url)
+      }
+      try FileManager.default.removeItem(at: link)
+    }
+    #expect(write(descriptor, "after", 5) == 5)
+    #expect(
+      try String(contentsOf: url, encoding: .utf8) == "before, more, more, more, more, after")
+    #expect(try folder.names == ["file"])
+    let reading = open(url.path, O_RDONLY)
+    defer { close(reading) }
+    for path in ["/dev/fd/\(reading)", "/dev/fd/987"] {
+      #expect(throws: TensorError.self) {
+        try AtomicFile.checkWritable(URL(fileURLWithPath: path))
+      }
+      #expect(throws: TensorError.self) {
+        try AtomicFile.write(Data([1]), to: URL(fileURLWithPath: path))
+      }
+    }
+  }
+
   @Test func piecesOfAllSizesFollowOneAnother() throws {
     let url = try folder.get().file("file")
     // Around the eight megabytes that are written at once.

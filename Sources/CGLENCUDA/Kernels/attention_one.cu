@@ -171,9 +171,14 @@ template <int PARTS, int GROUP> struct glen_attend_one {
     float delta[GROUP] = {dot(o, dout)};
     add_lanes(delta);
     float log_sum = at.has_query ? a.log_sums[at.head * a.all_queries + at.query] : 0;
-    float *distances = a.distances ? a.distances + (glen_block().x * a.heads + at.head) *
-                                                       (2 * a.reach + 1) + a.reach
-                                   : 0;
+    float *distances = 0;
+    if (a.distances) {
+      long reaching = 2 * a.reach + 1;
+      float *own_distances = a.distances + (glen_block().x * a.heads + at.head) * reaching;
+      for (long i = glen_thread(); i < reaching; i += THREADS) own_distances[i] = 0;
+      glen_barrier();
+      distances = own_distances + a.reach;
+    }
 #pragma unroll
     for (int p = 0; p < PARTS; p++) dq[p] = 0;
     for (long base = 0; base < at.keys; base += WARPS * GROUP) {

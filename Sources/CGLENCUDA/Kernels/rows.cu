@@ -1,4 +1,5 @@
 #include "device.h"
+#include "glen_parameters.h"
 
 // One block, or one column of blocks, a row.
 
@@ -7,6 +8,25 @@ GLEN_KERNEL(glen_copy_rows, const float *x, long x_stride, float *y, long y_stri
   const float *from = x + glen_block().x * x_stride;
   float *to = y + glen_block().x * y_stride;
   for (long i = glen_first(); i < width; i += glen_step()) glen_store(to + i, from[i], accumulates);
+}
+
+// A block takes a row of a step.
+GLEN_KERNEL(glen_stack_steps_of, glen_stack s) {
+  const float *from = s.steps[glen_block().y] + glen_block().x * s.width;
+  float *to = s.stacked + glen_block().x * s.stride + glen_block().y * s.width;
+  for (long i = glen_thread(); i < s.width; i += glen_threads()) to[i] = from[i];
+}
+
+GLEN_KERNEL(glen_unstack_steps_of, glen_stack s) {
+  long step = glen_block().y, first = glen_block().x * s.width;
+  const float *from = s.stacked + glen_block().x * s.stride + step * s.width;
+  if (!s.steps[step]) return;
+  float *to = s.steps[step] + first;
+  for (long i = glen_thread(); i < s.width; i += glen_threads()) {
+    float value = s.accumulates[step] ? to[i] + from[i] : from[i];
+    to[i] = value;
+    if (s.rounded[step]) s.rounded[step][first + i] = (unsigned short)glen_pair(value, 0);
+  }
 }
 
 // y = factor y, where a factor of 0 does not read.

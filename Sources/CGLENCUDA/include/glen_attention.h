@@ -26,7 +26,8 @@ typedef struct glen_attention {
   float *keys_result, *values_result;
   // The same as bfloat16, or null.
   unsigned short *rounded, *rounded_keys, *rounded_values;
-  // [tiles * sequences, heads, 2 reach + 1], zeroed, or null: the score gradients by distance.
+  // [tiles * sequences, heads, 2 reach + 1], zeroed but for single queries, or null: the score gradients by
+  // distance.
   float *distances;
   // The tiles of a sequence, as if all were the longest.
   long tiles;

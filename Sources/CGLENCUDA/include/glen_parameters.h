@@ -25,4 +25,18 @@ typedef struct glen_squares_run {
 // The elements of a block.
 enum { glen_adamw_elements = 4096, glen_squares_elements = 16384 };
 
+// Steps that lie side by side in the rows of one matrix.
+enum { glen_stack_steps = 8 };
+typedef struct glen_stack {
+  // Where each step begins, or null.
+  float *steps[glen_stack_steps];
+  // What is written beside a step: the same as bfloat16, or null.
+  unsigned short *rounded[glen_stack_steps];
+  int accumulates[glen_stack_steps];
+  // Where the first of these steps begins in the matrix.
+  float *stacked;
+  // The width of a step, and of a row of the matrix.
+  long width, stride;
+} glen_stack;
+
 #endif

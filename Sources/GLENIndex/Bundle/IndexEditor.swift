@@ -15,8 +15,8 @@ struct IndexEditor: Sendable {
   private var manifest: IndexManifest
   private var added = DocumentRecords()
 
-  /// The keywords of the documents of `added`, empty where none were given.
-  private var keywords: [[Int32]] = []
+  /// The keywords of the documents of `added`, nil where none were given.
+  private var keywords: [[Int32]?] = []
 
   /// Where the documents that shall be added stand in `added`, by their names.
   private var places: [ExactText: Int] = [:]
@@ -71,7 +71,7 @@ struct IndexEditor: Sendable {
       if replacing, snapshot.document(withID: id) != nil { removed.insert(name) }
       places[name] = added.ids.count
       added.append(records, place)
-      keywords.append(pieces?[place] ?? [])
+      keywords.append(pieces?[place])
     }
   }
 
@@ -97,7 +97,8 @@ struct IndexEditor: Sendable {
 
   /// Makes the changes the state of the folder; says whether that changed it.
   ///
-  /// If it throws, the folder is as it was and the changes are still here.
+  /// If it throws, the folder is as it was and the changes are still here; but where only the last
+  /// step fails, in which the disk says that it has the folder's new state, they are made.
   ///
   /// - Parameter compacting: Whether to merge all segments into one without the deleted documents.
   @discardableResult
@@ -122,9 +123,12 @@ struct IndexEditor: Sendable {
     let next = try IndexSnapshot(
       segments, identifierLength: snapshot.identifierLength,
       vocabularySize: snapshot.vocabularySize, modelFingerprint: snapshot.modelFingerprint)
-    manifest = try IndexFolder.commit(next, in: folder)
+    let (now, unconfirmed) = try IndexFolder.commit(next, in: folder)
+    // From here on the changes are the folder's, whatever else fails.
     (added, keywords, places, removed) = (DocumentRecords(), [], [:], [])
-    snapshot = try IndexFolder.open(folder, manifest)
+    // Where the new files cannot be mapped as well, what they were made of serves.
+    (manifest, snapshot) = (now, (try? IndexFolder.open(folder, now)) ?? next)
+    if let unconfirmed { throw unconfirmed }
     return true
   }
 
@@ -133,8 +137,7 @@ struct IndexEditor: Sendable {
     let now = try IndexFolder.readManifest(in: folder)
     guard now != manifest else { return }
     guard now.modelFingerprint == manifest.modelFingerprint else {
-      throw .damagedFile(
-        path: folder, problem: "it holds the index of another model by now; open it again")
+      throw .replacedMeanwhile(path: folder)
     }
     let newer = try IndexFolder.open(folder, now)
     for id in added.ids
@@ -157,9 +160,14 @@ struct IndexEditor: Sendable {
   /// The added documents as a segment in the format of those that there are.
   private func newSegment() throws(IndexError) -> IndexSegment {
     let places = places.values.sorted()
+    let own = places.compactMap { keywords[$0] }
+    guard !keepsKeywords || own.count == places.count else {
+      throw .invalidDocuments(
+        "add documents: the index keeps keywords by now, which \(places.count - own.count) of the "
+          + "documents to add lack; discard the changes and make them again")
+    }
     return try IndexSegment(
-      added.ordered(places),
-      keywords: keepsKeywords ? try KeywordIndex(documents: places.map { keywords[$0] }) : nil,
+      added.ordered(places), keywords: keepsKeywords ? try KeywordIndex(documents: own) : nil,
       identifierLength: snapshot.identifierLength,
       vocabularySize: snapshot.vocabularySize,
       weightFormat: snapshot.segments.first?.table.weightFormat ?? .float32)

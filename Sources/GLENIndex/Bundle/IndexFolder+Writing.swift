@@ -4,6 +4,11 @@ import GLENTensor
 extension IndexFolder {
   private static let temporaryPrefix = ".glen-"
 
+  /// Whether a name is one that files have until they are whole.
+  static func isTemporary(_ name: String) -> Bool {
+    name.hasPrefix(temporaryPrefix) && name.hasSuffix(".tmp")
+  }
+
   /// Checks that a folder is one for an index: absent, empty, or with an index, whole or half saved.
   ///
   /// For whoever wants to know before the documents are indexed. Saving refuses less: only to replace
@@ -54,24 +59,27 @@ extension IndexFolder {
   public static func write(_ snapshot: IndexSnapshot, to url: URL) throws(IndexError) {
     try checkManifest(in: url.path)
     let madeFolders = try FileSystem.makeFolders(url.path)
+    let unconfirmed: IndexError?
     do throws(IndexError) {
       let lock = try FolderLock(url.path)
       defer { lock.release() }
-      _ = try commit(snapshot, in: url.path, madeFolders: madeFolders)
+      (_, unconfirmed) = try commit(snapshot, in: url.path, madeFolders: madeFolders)
     } catch {
       FileSystem.removeFolders(madeFolders)
       throw error
     }
+    if let unconfirmed { throw unconfirmed }
   }
 
-  /// Makes a snapshot the state of a folder whose lock the caller holds; returns the new manifest.
+  /// Makes a snapshot the state of a folder whose lock the caller holds; returns the new manifest, and
+  /// the error where the disk did not confirm that the folder names it.
   ///
   /// Data files that the folder's manifest names and that the snapshot has mapped stay as they are.
   ///
   /// - Parameter madeFolders: Folders that the caller has made, whose names have to reach the disk.
   static func commit(
     _ snapshot: IndexSnapshot, in folder: String, madeFolders: [String] = []
-  ) throws(IndexError) -> IndexManifest {
+  ) throws(IndexError) -> (manifest: IndexManifest, unconfirmed: IndexError?) {
     let old = try? readManifest(in: folder)
     let present = old?.files ?? []
     var manifest = IndexManifest(
@@ -108,9 +116,14 @@ extension IndexFolder {
       for name in placed where !before.contains(name) { FileSystem.remove(folder + "/" + name) }
       throw error
     }
-    try FileSystem.synchronize(folder: folder)
+    do throws(IndexError) {
+      try FileSystem.synchronize(folder: folder)
+    } catch {
+      // A power loss may bring the old manifest back, which needs its files.
+      return (manifest, error)
+    }
     removeStaleFiles(in: folder, keeping: manifest)
-    return manifest
+    return (manifest, nil)
   }
 
   private static func entry(of memory: IndexMemory, kind: IndexManifest.Kind) -> IndexManifest.File
@@ -140,8 +153,9 @@ extension IndexFolder {
   private static func removeStaleFiles(in folder: String, keeping manifest: IndexManifest) {
     let kept = Set(manifest.files.map(\.name))
     for name in FileSystem.names(in: folder) where !kept.contains(name) {
-      let isTemporary = name.hasPrefix(temporaryPrefix) && name.hasSuffix(".tmp")
-      if isTemporary || IndexManifest.isDataFile(name) { FileSystem.remove(folder + "/" + name) }
+      if isTemporary(name) || IndexManifest.isDataFile(name) {
+        FileSystem.remove(folder + "/" + name)
+      }
     }
   }
 }

@@ -52,7 +52,8 @@ public struct AbstentionThreshold: Sendable, Codable, Hashable {
   /// Calls `body` with every threshold that changes who is answered, from the highest.
   ///
   /// With it come how many questions are answered and how many of them right. A question without a
-  /// hit never is.
+  /// hit never is. A threshold lies halfway to the next lower probability, because the same question has
+  /// other last digits when it is asked alone.
   static func forEach(
     cutOf answers: [JudgedAnswer],
     _ body: (_ threshold: Double, _ answered: Int, _ correct: Int) -> Void
@@ -63,7 +64,9 @@ public struct AbstentionThreshold: Sendable, Codable, Hashable {
       if answer.isCorrect { correct += 1 }
       let isLast = index + 1 == sorted.count
       if isLast || sorted[index + 1].probability < answer.probability {
-        body(answer.probability, index + 1, correct)
+        // Beyond the last answer nothing is known.
+        let next = isLast ? answer.probability * (1 - 1e-4) : sorted[index + 1].probability
+        body((answer.probability + next) / 2, index + 1, correct)
       }
     }
   }

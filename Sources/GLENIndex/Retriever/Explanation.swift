@@ -52,9 +52,9 @@ extension Retriever {
   ///   - id: the document's own name: one of the hits, or any other of the index.
   ///   - question: the question that was asked.
   ///   - limit: how many documents the search returns; the best one below is what is compared.
-  ///   - options: those of the search.
+  ///   - options: those of the search, which is not a hybrid one.
   ///   - document: the document as it was indexed, for its own probabilities; an index keeps no texts.
-  /// - Throws: as searching; `IndexError.invalidSearch` if no document has the id.
+  /// - Throws: as searching; `IndexError.invalidSearch` if no document has the id, or for a hybrid search.
   public func explain(
     _ id: String, for question: String, limit: Int = 10, options: SearchOptions = SearchOptions(),
     document: Document? = nil
@@ -72,6 +72,11 @@ extension Retriever {
     _ id: String, for question: String, scores: QueryScores, limit: Int = 10,
     options: SearchOptions = SearchOptions(), document: Document? = nil
   ) throws -> Explanation {
+    guard options.hybrid == nil else {
+      throw IndexError.invalidSearch(
+        "explain: a hybrid search ranks by keywords, too; expected options without `hybrid`, since only "
+          + "what identifiers contribute can be explained")
+    }
     guard let number = snapshot.document(withID: id) else {
       throw IndexError.invalidSearch(
         "explain: no document is called \"\(id)\"; expected one of the index's \(snapshot.livingCount) "

@@ -84,7 +84,8 @@ public final class IndexWriter: Sendable {
   /// Small segments of earlier commits are merged on the way, so that there are never many.
   ///
   /// - Throws: `IndexError`; the folder is as it was, and the changes are kept. It names an id that was
-  ///   added here and, meanwhile, by another writer.
+  ///   added here and, meanwhile, by another writer. If ``hasChanges`` is false after an error, the changes
+  ///   are made, and the disk did not confirm that they would survive a loss of power.
   @discardableResult
   public func commit() throws -> Bool {
     try state.withLock { try $0.editor.commit() }
@@ -116,11 +117,20 @@ public final class IndexWriter: Sendable {
       if !replacing, let taken = documents.first(where: { state.editor.contains($0.id) }) {
         throw IndexEditor.isThereAlready(taken.id)
       }
-      let indexer =
-        try state.indexer
-        ?? Indexer(
-          model: ModelFolder(
-            inIndex: url, fingerprint: state.editor.snapshot.modelFingerprint, on: backend))
+      let fingerprint = state.editor.snapshot.modelFingerprint
+      if let indexer = state.indexer, indexer.model.fingerprint == fingerprint {
+        return (indexer, state.editor.keepsKeywords)
+      }
+      let model: ModelFolder
+      do {
+        model = try ModelFolder(inIndex: url, fingerprint: fingerprint, on: backend)
+      } catch {
+        // A save that ended just now removes the model before.
+        let now = try IndexFolder.readManifest(in: url.path)
+        throw now.modelFingerprint == fingerprint
+          ? error : IndexError.replacedMeanwhile(path: url.path)
+      }
+      let indexer = Indexer(model: model)
       state.indexer = indexer
       return (indexer, state.editor.keepsKeywords)
     }
@@ -129,6 +139,10 @@ public final class IndexWriter: Sendable {
     let keywords =
       keepsKeywords ? documents.map { indexer.model.keywords(of: $0.fullText) } : nil
     try state.withLock {
+      // Another task may have discarded the changes meanwhile, and so looked at the folder again.
+      guard indexer.model.fingerprint == $0.editor.snapshot.modelFingerprint else {
+        throw IndexError.replacedMeanwhile(path: url.path)
+      }
       try $0.editor.add(records, keywords: keywords, replacing: replacing)
     }
   }

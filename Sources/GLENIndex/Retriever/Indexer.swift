@@ -62,11 +62,21 @@ public struct Indexer: Sendable {
   ///   - tokens: the documents' identifiers by this model, `[documents, n]` in row-major order.
   ///   - weights: the documents' own logits at those tokens, laid out in the same way.
   /// - Throws: `IndexError.invalidDocuments` for two documents of one id;
-  ///   `IndexError.invalidIdentifiers` for tokens or weights that do not fit model or documents.
+  ///   `IndexError.invalidIdentifiers` for tokens or weights that do not fit model or documents, and
+  ///   for tokens that the model never gives.
   public func index(
     _ documents: [Document], tokens: [Int32], weights: [Float]
   ) throws -> Retriever {
-    try retriever(documents, records(of: documents, tokens: tokens, weights: weights))
+    let records = try records(of: documents, tokens: tokens, weights: weights)
+    let masked = Set(model.settings.maskedTokens)
+    if let place = tokens.firstIndex(where: masked.contains) {
+      let id = documents[place / model.settings.identifierLength].id
+      throw IndexError.invalidIdentifiers(
+        "index: the identifier of \"\(id)\" has the token \(tokens[place]), which the model masks: no "
+          + "question would ever find it; expected tokens outside `masked_token_ids` of its glen.json"
+      )
+    }
+    return try retriever(documents, records)
   }
 
   private func records(
@@ -137,15 +147,19 @@ extension Retriever {
     defer { lock.release() }
     madeFolders += try FileSystem.makeFolders(target.path)
     let replaced = (try? IndexFolder.readManifest(in: url.path))?.modelFingerprint
+    let unconfirmed: IndexError?
     do {
       if model.url.resolvingSymlinksInPath() != target.resolvingSymlinksInPath() {
+        for name in FileSystem.names(in: target.path) where IndexFolder.isTemporary(name) {
+          FileSystem.remove(target.path + "/" + name)
+        }
         let names = try ModelFolder.fileNames(in: model.url)
         for name in names.small + names.weights {
           try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
         }
         try ModelChecksums.write(names.small + names.weights, in: target.path)
       }
-      _ = try IndexFolder.commit(snapshot, in: url.path, madeFolders: madeFolders)
+      (_, unconfirmed) = try IndexFolder.commit(snapshot, in: url.path, madeFolders: madeFolders)
     } catch {
       if madeFolders.contains(target.path) {
         for name in FileSystem.names(in: target.path) where name != "." && name != ".." {
@@ -155,6 +169,7 @@ extension Retriever {
       FileSystem.removeFolders(madeFolders)
       throw error
     }
+    if let unconfirmed { throw unconfirmed }
     // Only what the replaced index had: the folder may hold other things of its owner's.
     if let replaced, replaced != model.fingerprint, CRC64.isText(replaced) {
       try? FileManager.default.removeItem(at: Self.modelURL(in: url, fingerprint: replaced))
@@ -176,6 +191,8 @@ extension Retriever {
         }
       }
       try FileSystem.move(temporary, to: folder.appendingPathComponent(name).path)
+      // Two names of one file are left as they are, for instance where the model is the one before.
+      FileSystem.remove(temporary)
     } catch {
       FileSystem.remove(temporary)
       throw error

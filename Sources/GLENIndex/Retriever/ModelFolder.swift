@@ -26,14 +26,12 @@ public struct ModelFolder: Sendable {
     return (small, weights.names)
   }
 
-  private static let vocabularyKey = "glen.vocabulary"
-
   /// What the weights of a model say of the vocabulary that they were trained with.
   ///
   /// A model is several files, each replaced in one step, but not all in one: if a save is cut off, or
   /// a file is copied from elsewhere, this tells.
   public static func metadata(vocabulary: Data) -> [String: String] {
-    [vocabularyKey: vocabulary.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }]
+    T5Model.metadata(vocabulary: vocabulary)
   }
 
   /// Opens a model; weights are mapped, not read.
@@ -59,15 +57,8 @@ public struct ModelFolder: Sendable {
         problem: "it has \(t5.pieceCount) pieces, but the model's table only \(rows) rows; "
           + "this is another model's vocabulary")
     }
-    if weights.count == 1, let file = weights[0] as? SafetensorsFile,
-      let wanted = file.metadata[Self.vocabularyKey],
-      wanted != Self.metadata(vocabulary: t5.modelData)[Self.vocabularyKey]
-    {
-      throw IndexError.damagedFile(
-        path: vocabulary.path,
-        problem:
-          "it is not the vocabulary that the weights were saved with: a save was cut off, or "
-          + "a file was replaced; resume the training, or take all files from one place")
+    if T5Model.contradict(weights, vocabulary: t5.modelData) {
+      throw IndexError.damagedFile(path: vocabulary.path, problem: T5Model.otherVocabulary)
     }
     // A vocabulary of the model's own has no sentinels; T5's has a hundred above its pieces.
     tokenizer =

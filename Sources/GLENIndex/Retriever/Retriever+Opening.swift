@@ -109,6 +109,18 @@ extension Retriever {
   ///   scores are not finite; what opening a model throws.
   /// - Complexity: O(size of the folder).
   public static func verify(_ url: URL) throws {
+    while true {
+      let manifest = try IndexFolder.readManifest(in: url.path)
+      do {
+        return try verifyOnce(url)
+      } catch {
+        // A save that ended just now may have removed what was looked at.
+        guard try IndexFolder.readManifest(in: url.path) != manifest else { throw error }
+      }
+    }
+  }
+
+  private static func verifyOnce(_ url: URL) throws {
     try IndexFolder.verify(url)
     let retriever = try Retriever(opening: url)
     try ModelChecksums.verify(

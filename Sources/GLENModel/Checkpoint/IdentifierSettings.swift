@@ -48,10 +48,17 @@ public struct IdentifierSettings: Sendable, Codable, Equatable {
   /// table that no piece has.
   ///
   /// - Parameters:
-  ///   - pieceCount: the pieces of the SentencePiece model, without sentinels.
+  ///   - pieceCount: the pieces of the SentencePiece model.
   ///   - vocabularySize: the rows of the table.
-  public static func maskedTokens(pieceCount: Int, vocabularySize: Int) -> [Int32] {
-    [2] + (min(pieceCount, vocabularySize)..<vocabularySize).map { Int32($0) }
+  ///   - isSpecial: says of a piece whether it stands for no text. Pad and the end stay allowed, as in
+  ///     the paper; the other pieces of that kind are sentinels, which some vocabularies have as pieces (mT5's).
+  public static func maskedTokens(
+    pieceCount: Int, vocabularySize: Int, isSpecial: (Int32) -> Bool = { $0 == 2 }
+  ) -> [Int32] {
+    let pieces = min(pieceCount, vocabularySize)
+    return (2..<max(vocabularySize, 3)).map { Int32($0) }.filter {
+      $0 == 2 || $0 >= pieces || isSpecial($0)
+    }
   }
 
   /// The mask as a row of 0 and -infinity, `[vocabulary]`.

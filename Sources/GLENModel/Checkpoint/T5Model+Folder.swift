@@ -11,15 +11,43 @@ extension T5Model {
   ///   - folder: the folder.
   ///   - backend: where the parameters go.
   ///   - warn: receives what was left out, such as an untied `lm_head`.
-  /// - Throws: `ModelError` or `TensorError`: a missing file, a configuration out of range, or the
-  ///   name of a tensor that is missing, unexpected or of the wrong shape. Weights are not searched
-  ///   for NaN here, which would read them all; scoring and training report it.
+  /// - Throws: `ModelError` or `TensorError`: a missing file, a configuration out of range, the
+  ///   name of a tensor that is missing, unexpected or of the wrong shape, or a `spiece.model` that is not
+  ///   the one that the weights were saved with. Weights are not searched for NaN here, which would read
+  ///   them all; scoring and training report it.
   public init(
     folder: URL, on backend: any Backend = CPUBackend.shared, warn: (String) -> Void = { _ in }
   ) throws {
-    try self.init(
-      T5Configuration(folder: folder), weights: WeightFiles(folder: folder).open(), of: folder,
-      on: backend, warn: warn)
+    let configuration = try T5Configuration(folder: folder)
+    let weights = try WeightFiles(folder: folder).open()
+    let vocabulary = folder.appendingPathComponent("spiece.model")
+    if let data = try? Data(contentsOf: vocabulary), Self.contradict(weights, vocabulary: data) {
+      throw ModelError.configuration(path: vocabulary.path, reason: Self.otherVocabulary)
+    }
+    try self.init(configuration, weights: weights, of: folder, on: backend, warn: warn)
+  }
+
+  private static let vocabularyKey = "glen.vocabulary"
+
+  /// What a wrong vocabulary means.
+  package static let otherVocabulary =
+    "it is not the vocabulary that the weights were saved with: a save was cut off, or a file was "
+    + "replaced; resume the training, or take all files from one place"
+
+  /// What the weights of a model say of the vocabulary that they were trained with.
+  ///
+  /// A model is several files, each replaced in one step, but not all in one: if a save is cut off, or
+  /// a file is copied from elsewhere, this tells.
+  package static func metadata(vocabulary: Data) -> [String: String] {
+    [vocabularyKey: vocabulary.withUnsafeBytes { CRC64.text(CRC64.checksum($0)) }]
+  }
+
+  /// Whether weights say that they were saved with another vocabulary.
+  package static func contradict(_ weights: [any CheckpointFile], vocabulary: Data) -> Bool {
+    guard weights.count == 1, let file = weights[0] as? SafetensorsFile,
+      let wanted = file.metadata[vocabularyKey]
+    else { return false }
+    return wanted != metadata(vocabulary: vocabulary)[vocabularyKey]
   }
 
   /// As above, of weight files that are open already: their headers take milliseconds to read.

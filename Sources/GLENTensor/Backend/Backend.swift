@@ -37,6 +37,12 @@ public protocol Backend: AnyObject, Sendable {
   func copyRows(
     _ source: Region, stride sourceStride: Int, to destination: Region,
     stride destinationStride: Int, rows: Int, width: Int, accumulating: Bool)
+  /// stacked[b, t] = steps[t][b], for steps of `rows` rows.
+  func stack(_ steps: [Region], into stacked: Region, rows: Int, width: Int)
+  /// steps[t][b] = stacked[b, t], or added to that; no two steps are one, and a step that is nil is
+  /// passed over.
+  func unstack(
+    _ stacked: Region, into steps: [(region: Region, accumulating: Bool)?], rows: Int, width: Int)
   /// Sets `count` elements.
   func fill(_ region: Region, with value: Float, count: Int)
   /// Waits for all work issued so far.
@@ -376,6 +382,27 @@ public protocol RecordedWork: AnyObject, Sendable {
 }
 
 extension Backend {
+  /// Step by step.
+  public func stack(_ steps: [Region], into stacked: Region, rows: Int, width: Int) {
+    for (index, step) in steps.enumerated() {
+      copyRows(
+        step, stride: width, to: stacked.advanced(by: index * width), stride: steps.count * width,
+        rows: rows, width: width, accumulating: false)
+    }
+  }
+
+  /// Step by step.
+  public func unstack(
+    _ stacked: Region, into steps: [(region: Region, accumulating: Bool)?], rows: Int, width: Int
+  ) {
+    for (index, step) in steps.enumerated() {
+      guard let step else { continue }
+      copyRows(
+        stacked.advanced(by: index * width), stride: steps.count * width, to: step.region,
+        stride: width, rows: rows, width: width, accumulating: step.accumulating)
+    }
+  }
+
   /// Memory costs the same wherever it is.
   public func discardIdleMemory() {}
 

@@ -3,7 +3,8 @@ import GLENPlatform
 /// Writes a file so that its name never shows anything but the old or the whole new contents.
 ///
 /// The bytes go to a temporary file beside it, are flushed to the disk, and then take the name. A
-/// symbolic link is followed; what is no file (a pipe, a terminal) is written directly.
+/// symbolic link is followed; what is no file (a pipe, a terminal) is written directly, and so is what the
+/// process has open, as `/dev/stdout` names it, wherever that leads.
 public enum AtomicFile {
   /// Writes the parts that `body` hands over, in order.
   ///
@@ -15,12 +16,12 @@ public enum AtomicFile {
     to url: URL, keepingEarlierAs other: URL? = nil,
     _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
-    let url = target(of: url)
-    var status = stat()
-    if stat(url.path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
-      try writeDirectly(to: url.path, body)
-      return
+    if let (descriptor, path) = try openDirectly(url) {
+      defer { close(descriptor) }
+      let blocks = FileBlocks(descriptor: descriptor, path: path)
+      return try body { try blocks.write($0) }
     }
+    let url = target(of: url)
     let (temporary, descriptor) = try makeTemporary(beside: url.path)
     var isOpen = true
     do {
@@ -97,6 +98,14 @@ public enum AtomicFile {
   ///
   /// - Throws: `TensorError.file` with the path and the system's reason.
   public static func checkWritable(_ url: URL) throws(TensorError) {
+    if let number = ownDescriptor(url) {
+      let flags = fcntl(number, F_GETFL)
+      if flags >= 0, flags & O_ACCMODE == O_RDONLY { errno = EBADF }
+      guard flags >= 0, flags & O_ACCMODE != O_RDONLY else {
+        throw failure(url.path, "cannot be written")
+      }
+      return
+    }
     let path = target(of: url).path
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
@@ -133,14 +142,44 @@ public enum AtomicFile {
     }
   }
 
-  private static func writeDirectly(
-    to path: String, _ body: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
-  ) throws {
+  /// Opens what is written directly, for the caller to close; nil for a file that is written beside and
+  /// takes its name when it is whole.
+  ///
+  /// - Throws: `TensorError.file`.
+  package static func openDirectly(
+    _ url: URL
+  ) throws(TensorError) -> (descriptor: Int32, path: String)? {
+    // Not opened anew: that would begin where the file begins, and sockets cannot be.
+    if let number = ownDescriptor(url) {
+      let descriptor = fcntl(number, F_DUPFD_CLOEXEC, 0)
+      guard descriptor >= 0 else { throw failure(url.path, "cannot be written") }
+      return (descriptor, url.path)
+    }
+    let path = target(of: url).path
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return nil }
     let descriptor = open(path, O_WRONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw failure(path, "cannot be written") }
-    defer { close(descriptor) }
-    let blocks = FileBlocks(descriptor: descriptor, path: path)
-    try body { try blocks.write($0) }
+    return (descriptor, path)
+  }
+
+  /// The number of this process's descriptor that a path names, or that its links lead to.
+  private static func ownDescriptor(_ url: URL) -> Int32? {
+    var url = url
+    for _ in 0..<40 {
+      let path = url.path
+      for folder in [
+        "/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/", "/proc/\(getpid())/fd/",
+      ]
+      where path.hasPrefix(folder) {
+        return Int32(path.dropFirst(folder.count))
+      }
+      guard let next = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else {
+        return nil
+      }
+      url = URL(fileURLWithPath: next, relativeTo: url.deletingLastPathComponent()).absoluteURL
+    }
+    return nil
   }
 
   fileprivate static func failure(

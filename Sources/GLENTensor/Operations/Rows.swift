@@ -50,23 +50,23 @@ public func stack(_ steps: [Tensor]) throws(TensorError) -> Tensor {
   }
   let (batch, width, length) = (first.shape[0], first.width, steps.count)
   let y = try Tensor(unset: [batch, length, width], on: first.backend)
-  for (index, step) in steps.enumerated() {
-    y.backend.copyRows(
-      step.region, stride: width, to: y.region.advanced(by: index * width),
-      stride: length * width, rows: batch, width: width, accumulating: false)
-  }
+  y.backend.stack(steps.map(\.region), into: y.region, rows: batch, width: width)
 
   guard let tape else { return y }
   let inputs = steps.map(Input.init)
   return tape.record(y) { (gradients, dy) throws(TensorError) in
+    let numbers = inputs.compactMap(\.number)
+    let areApart = Set(numbers).count == numbers.count
+    var targets = [(region: Region, accumulating: Bool)?](repeating: nil, count: length)
     for (index, input) in inputs.enumerated() {
-      guard let (dx, accumulating) = try gradients.destination(for: input, on: dy.backend) else {
-        continue
+      targets[index] = try gradients.destination(for: input, on: dy.backend)
+      // A gradient that another step adds to must be there by then.
+      if !areApart {
+        dy.backend.unstack(dy.region, into: targets, rows: batch, width: width)
+        targets[index] = nil
       }
-      dy.backend.copyRows(
-        dy.region.advanced(by: index * width), stride: length * width, to: dx, stride: width,
-        rows: batch, width: width, accumulating: accumulating)
     }
+    if areApart { dy.backend.unstack(dy.region, into: targets, rows: batch, width: width) }
   }
 }
 

@@ -226,7 +226,8 @@ public struct AblationStudy {
   ) throws -> EvaluationReport {
     let judgements = try RelevanceJudgements(dataset, split: split)
     let queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
-    let ranking = SplitRanking(depth: 100)
+    var ranking = SplitRanking(depth: 100)
+    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs
     if ablation == .shuffledCollisions {
       return try CollisionShuffles(
         ranking, of: queries, by: retriever, against: judgements, metrics: Self.metrics

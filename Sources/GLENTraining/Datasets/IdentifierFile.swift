@@ -121,10 +121,7 @@ public struct IdentifierFile: Sendable, Equatable {
     var weights: [Float] = []
     for document in documents {
       guard let place = places[ExactText(document.id)] else {
-        throw .trainingData(
-          reason:
-            "document '\(document.id)' has no identifier; expected a line for every document, "
-            + "got none for this one; complete the file of identifiers")
+        throw .missingIdentifier(document: document.id)
       }
       tokens += rows[place].tokens
       weights += rows[place].weights

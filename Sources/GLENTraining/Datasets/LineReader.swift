@@ -13,6 +13,8 @@ final class LineReader {
   /// The number of that line, from 1.
   private(set) var lineNumber = 0
 
+  /// The most bytes of a line: a file without line ends would fill the memory, above all a compressed one.
+  private let lineLimit: Int
   private var file: gzFile?
   private var chunk: [UInt8]
   private var position = 0
@@ -22,8 +24,11 @@ final class LineReader {
   /// Opens a file, compressed or not.
   ///
   /// - Throws: `TrainingError.unreadableFile` when the file cannot be opened.
-  init(contentsOf url: URL, chunkSize: Int = 1 << 18) throws(TrainingError) {
+  init(
+    contentsOf url: URL, chunkSize: Int = 1 << 18, lineLimit: Int = 1 << 28
+  ) throws(TrainingError) {
     path = url.path
+    self.lineLimit = lineLimit
     chunk = [UInt8](repeating: 0, count: max(1, chunkSize))
     guard let file = gzopen(path, "rb") else {
       throw .unreadableFile(path: path, reason: String(cString: strerror(errno)))
@@ -38,7 +43,8 @@ final class LineReader {
 
   /// Reads the next line into `line`; false at the end of the file.
   ///
-  /// - Throws: `TrainingError.unreadableFile` when the file cannot be read or is cut off.
+  /// - Throws: `TrainingError.unreadableFile` when the file cannot be read or is cut off, or a line has more
+  ///   bytes than a line may have.
   func next() throws(TrainingError) -> Bool {
     line.removeAll(keepingCapacity: true)
     var foundEnd = false
@@ -52,6 +58,10 @@ final class LineReader {
         return memchr(base, 0x0A, bytes.count).map { base.distance(to: UnsafeRawPointer($0)) }
       }
       let stop = newline.map { position + $0 } ?? end
+      guard stop - position <= lineLimit - line.count else {
+        throw .unreadableFile(
+          path: path, reason: "line \(lineNumber + 1) has more than \(lineLimit) bytes")
+      }
       line.append(contentsOf: chunk[position..<stop])
       foundEnd = newline != nil
       position = foundEnd ? stop + 1 : end

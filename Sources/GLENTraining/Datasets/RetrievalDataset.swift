@@ -31,6 +31,11 @@ public struct RetrievalDataset: Sendable {
   /// The layout of the folder.
   public let format: DatasetFormat
 
+  /// Whether evaluation leaves out the document that has a query's own id.
+  ///
+  /// In BEIR's layout it does, as BEIR's evaluator. In the others queries and documents are numbered apart.
+  public var ignoresIdenticalIDs: Bool { format == .beir }
+
   private let malformedLineLimit: Int
   private let skipsUnknownJudgements: Bool
   private let documentPositions: [ExactText: Int]

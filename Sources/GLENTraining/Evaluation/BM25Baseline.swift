@@ -18,13 +18,23 @@ public struct BM25Baseline: Sendable {
   }
 
   /// Ranks the documents for each query.
-  public func rankings(of queries: [Query], depth: Int = 100) -> [RankedList] {
-    queries.map { query in
-      RankedList(
-        query: query.id,
-        documents: index.search(analyzer.encode(query.text), limit: depth).map {
-          ScoredDocument(id: ids[$0.document], score: $0.score)
-        })
+  ///
+  /// - Parameters:
+  ///   - queries: the queries, in the order of the lists.
+  ///   - depth: how many documents a list has at most.
+  ///   - ignoresIdenticalIDs: as of `SplitRanking`.
+  public func rankings(
+    of queries: [Query], depth: Int = 100, ignoresIdenticalIDs: Bool = false
+  ) -> [RankedList] {
+    let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
+    return queries.map { query in
+      let found = index.search(analyzer.encode(query.text), limit: limit).map {
+        ScoredDocument(id: ids[$0.document], score: $0.score)
+      }
+      let others = found.filter {
+        !ignoresIdenticalIDs || ExactText($0.id) != ExactText(query.id)
+      }
+      return RankedList(query: query.id, documents: Array(others.prefix(depth)))
     }
   }
 }

@@ -48,7 +48,7 @@ public struct CollisionShuffles: Sendable {
     try split.forEachQuery(queries.filter { asked.contains(ExactText($0.id)) }, retriever) {
       query, scores in
       let grades = judgements.grades[ExactText(query.id)] ?? [:]
-      found[ExactText(query.id)] = try Self.runs(split, scores, retriever).map { run in
+      found[ExactText(query.id)] = try Self.runs(split, query, scores, retriever).map { run in
         run.map { grades[ExactText(retriever.snapshot.id(ofDocument: $0))] ?? 0 }
       }
     }
@@ -66,14 +66,15 @@ public struct CollisionShuffles: Sendable {
 
   /// The documents of a query by runs of equal score, as many runs as reach into the depth.
   private static func runs(
-    _ split: SplitRanking, _ scores: QueryScores, _ retriever: Retriever
+    _ split: SplitRanking, _ query: Query, _ scores: QueryScores, _ retriever: Retriever
   ) throws -> [[Int]] {
     guard split.depth > 0 else { return [] }
+    let filter = split.allowedDocuments(for: query, in: retriever.snapshot).map(retriever.filter)
     var limit = split.depth
     var ranked: [RankedDocument] = []
     repeat {
       limit = limit > Int.max / 4 ? Int.max : 4 * limit
-      ranked = try retriever.rank(scores, limit: limit, mode: split.mode)
+      ranked = try retriever.rank(scores, limit: limit, mode: split.mode, filter: filter)
       // Until the run that reaches over the depth has ended, or there are no more documents.
     } while ranked.count == limit && ranked[limit - 1].score == ranked[split.depth - 1].score
     var runs: [[Int]] = []

@@ -15,20 +15,25 @@ public struct HybridRanking: Sendable {
   ///   - queries: the queries, in the order of the lists to come.
   ///   - retriever: the index.
   ///   - keywords: the keywords of the index's documents.
-  ///   - depth: how many documents each search contributes, and how many a list has.
+  ///   - depth: how many documents a list has; as in a hybrid search each of both contributes as many,
+  ///     and no fewer than a hundred.
+  ///   - ignoresIdenticalIDs: as of `SplitRanking`.
   ///   - progress: receives the number of queries done.
   /// - Throws: what searching throws.
   public init(
     of queries: [Query], by retriever: Retriever, keywords: KeywordSearch, depth: Int = 100,
-    progress: (Int) -> Void = { _ in }
+    ignoresIdenticalIDs: Bool = false, progress: (Int) -> Void = { _ in }
   ) throws {
     let search = try HybridSearch(retriever.snapshot.tables, keywords: keywords)
     var candidates: [HybridCandidates] = []
     candidates.reserveCapacity(queries.count)
-    try SplitRanking(depth: depth).forEachQuery(queries, retriever) { query, scores in
+    var split = SplitRanking(depth: depth)
+    split.ignoresIdenticalIDs = ignoresIdenticalIDs
+    try split.forEachQuery(queries, retriever) { query, scores in
       candidates.append(
         try search.candidates(
-          scores, pieces: retriever.keywords(of: query.text), depth: depth))
+          scores, pieces: retriever.keywords(of: query.text), depth: max(depth, 100),
+          isAllowed: split.allowedDocuments(for: query, in: retriever.snapshot)))
       progress(candidates.count)
     }
     self.queries = queries
@@ -45,8 +50,8 @@ public struct HybridRanking: Sendable {
   /// The lists of identifiers alone, and of keywords alone.
   public var parts: (identifiers: [RankedList], keywords: [RankedList]) {
     (
-      lists { $0.ranked.map { ($0.document, $0.score) } },
-      lists { $0.keywords.map { ($0.document, $0.score) } }
+      lists { $0.ranked.prefix(depth).map { ($0.document, $0.score) } },
+      lists { $0.keywords.prefix(depth).map { ($0.document, $0.score) } }
     )
   }
 

@@ -13,10 +13,12 @@ extension SplitRanking {
     var answers: [JudgedAnswer] = []
     try forEachQuery(queries, retriever) { query, scores in
       let grades = judgements.grades[ExactText(query.id)] ?? [:]
+      let filter = allowedDocuments(for: query, in: retriever.snapshot).map(retriever.filter)
       answers.append(
         JudgedAnswer(
           try retriever.hits(
-            for: scores, of: query.text, limit: 1, options: SearchOptions(mode: mode)),
+            for: scores, of: query.text, limit: 1,
+            options: SearchOptions(mode: mode, filter: filter)),
           correct: Set(grades.filter { $0.value > 0 }.keys)))
     }
     return answers

@@ -10,6 +10,9 @@ public struct SplitRanking: Sendable {
   /// A device on which identifiers are searched exactly, or nil for the processor; the lists are the
   /// same.
   public var scanner: (any CodeScanner)?
+  /// Whether a query never finds the document that has its own id: as BEIR's evaluator does by default,
+  /// because in some of its corpora, ArguAna, the queries are documents.
+  public var ignoresIdenticalIDs = false
 
   /// A ranking of the given depth.
   public init(depth: Int = 100, mode: SearchMode = .exact, scanner: (any CodeScanner)? = nil) {
@@ -26,11 +29,14 @@ public struct SplitRanking: Sendable {
     of queries: [Query], by retriever: Retriever, progress: (Int) -> Void = { _ in }
   ) throws -> [RankedList] {
     var result: [RankedList] = []
+    // One more, where one may have to go.
+    let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
     func add(_ query: Query, _ ranked: [RankedDocument]) {
+      let own = identicalDocument(to: query, in: retriever.snapshot)
       result.append(
         RankedList(
           query: query.id,
-          documents: ranked.map {
+          documents: ranked.filter { $0.document != own }.prefix(depth).map {
             ScoredDocument(
               id: retriever.snapshot.id(ofDocument: $0.document), score: $0.score)
           }))
@@ -39,16 +45,30 @@ public struct SplitRanking: Sendable {
     if let scanner, mode == .exact {
       let search = try retriever.search(on: scanner)
       try forEachPart(queries, retriever, size: 512) { part, scores in
-        for (query, ranked) in zip(part, try search.rank(scores, limit: depth)) {
+        for (query, ranked) in zip(part, try search.rank(scores, limit: limit)) {
           add(query, ranked)
         }
       }
     } else {
       try forEachQuery(queries, retriever) { query, scores in
-        add(query, try retriever.rank(scores, limit: depth, mode: mode))
+        add(query, try retriever.rank(scores, limit: limit, mode: mode))
       }
     }
     return result
+  }
+
+  /// The document that a query does not find, because it has the query's id.
+  private func identicalDocument(to query: Query, in snapshot: IndexSnapshot) -> Int? {
+    ignoresIdenticalIDs ? snapshot.document(withID: query.id) : nil
+  }
+
+  /// The documents that a query may find; nil for all.
+  func allowedDocuments(for query: Query, in snapshot: IndexSnapshot) -> DocumentSet? {
+    identicalDocument(to: query, in: snapshot).map { own in
+      var others = DocumentSet(capacity: snapshot.documentCount, isFull: true)
+      others.remove(own)
+      return others
+    }
   }
 
   /// Hands over the scores of every query, in order; the model reads 64 queries at a time.

@@ -60,16 +60,20 @@ struct PretrainingObjective: TrainingObjective {
     )
   }
 
+  /// The weight of questions, of which there may be none.
+  private var questionWeight: Double { corpus.questions.isEmpty ? 0 : recipe.weights.questions }
+
   private func kind(ofUpdate update: Int) -> Kind {
     var generator = SeededGenerator(key.split(1000 + update))
     let w = recipe.weights
-    let weights = [w.keywords + w.cloze + w.questions, w.halves, w.spans]
+    let weights = [w.keywords + w.cloze + questionWeight, w.halves, w.spans]
     var place = Double.random(in: 0..<weights.reduce(0, +), using: &generator)
     for (kind, weight) in zip(Kind.allCases, weights) {
       if place < weight { return kind }
       place -= weight
     }
-    return .keywords
+    // Rounding alone leads here.
+    return zip(Kind.allCases, weights).reversed().first { $0.1 > 0 }?.0 ?? .keywords
   }
 
   private mutating func passages(
@@ -88,7 +92,7 @@ extension PretrainingObjective {
   ) throws -> (Tensor, Gradients) {
     var (inputs, targets): ([[Int32]], [[Int32]]) = ([], [])
     let w = recipe.weights
-    let questions = corpus.questions.isEmpty ? 0 : w.questions
+    let questions = questionWeight
     for passage in passages(.keywords, batch: batch, count: optimization.batchSize) {
       let draw = Double.random(in: 0..<w.keywords + w.cloze + questions, using: &generator)
       let (tokens, target) =

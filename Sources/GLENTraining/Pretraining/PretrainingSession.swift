@@ -50,7 +50,7 @@ public struct PretrainingSession {
       identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,
       maximumDocumentLength: recipe.maximumDocumentLength,
       maskedTokens: IdentifierSettings.maskedTokens(
-        pieceCount: tokenizer.pieceCount, vocabularySize: size))
+        pieceCount: tokenizer.pieceCount, vocabularySize: size, isSpecial: tokenizer.isSpecial))
     // As in T5 the first sentinel is the last of the hundred rows above the pieces.
     let sentinels = (0..<100).map { Int32(tokenizer.pieceCount + 99 - $0) }
       .filter { Int($0) < size }
@@ -64,6 +64,11 @@ public struct PretrainingSession {
     if initialURL == nil {
       let tokens = TokenSequences(corpus.passages.map(\.tokens))
       try model.begin(with: tokens, key: RandomKey(seed: seed).split(3))
+    }
+    let w = recipe.weights
+    if corpus.questions.isEmpty, w.keywords + w.cloze + w.halves + w.spans == 0 {
+      throw TrainingError.trainingData(
+        reason: "the recipe's weights leave nothing but questions, and the text has none")
     }
     let key = RandomKey(seed: seed)
     var objective = PretrainingObjective(

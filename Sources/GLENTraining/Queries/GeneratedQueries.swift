@@ -15,6 +15,19 @@ public enum GeneratedQueries {
     // swift-format-ignore: AlwaysUseLowerCamelCase
     var doc_id: String
     var queries: [String]
+
+    init(doc_id: String, queries: [String]) { (self.doc_id, self.queries) = (doc_id, queries) }
+
+    /// A whole number is a name, as it is in a corpus.
+    init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      if let number = try? values.decode(Int.self, forKey: .doc_id) {
+        doc_id = String(number)
+      } else {
+        doc_id = try values.decode(String.self, forKey: .doc_id)
+      }
+      queries = try values.decode([String].self, forKey: .queries)
+    }
   }
 
   /// A query and the position of its document.

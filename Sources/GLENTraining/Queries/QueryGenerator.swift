@@ -55,9 +55,11 @@ public struct QueryGenerator: Sendable {
     let size = model.configuration.vocabularySize
     let settings = IdentifierSettings(
       maskedTokens: [0]
-        + IdentifierSettings.maskedTokens(pieceCount: tokenizer.pieceCount, vocabularySize: size))
+        + IdentifierSettings.maskedTokens(
+          pieceCount: tokenizer.pieceCount, vocabularySize: size, isSpecial: tokenizer.isSpecial))
     let mask = try settings.mask(vocabularySize: size, on: model.backend)
-    var file = try UnfinishedQueries(for: url, madeBy: checksum(of: documents))
+    var file = try UnfinishedQueries(
+      for: url, of: documents, madeBy: checksum(of: documents))
     progress(file.lineCount)
     for first in stride(from: file.lineCount, to: documents.count, by: max(batchSize, 1)) {
       if shouldStop() { throw CancellationError() }

@@ -1,3 +1,4 @@
+import GLENIndex
 import GLENPlatform
 import GLENTensor
 
@@ -16,27 +17,33 @@ struct UnfinishedQueries {
   private let unfinished: URL?
   private let file: OpenFile
 
-  /// Opens the file that was left, or makes one.
+  /// Opens the file that was left, or makes one; of one that was left the lines count that are of the given
+  /// documents in their order.
   ///
   /// - Throws: `TrainingError.unwritableFile`, also if another process is at it.
-  init(for output: URL, madeBy checksum: TextChecksum) throws(TrainingError) {
+  init(
+    for output: URL, of documents: [Document], madeBy checksum: TextChecksum
+  ) throws(TrainingError) {
+    do {
+      if let (descriptor, path) = try AtomicFile.openDirectly(output) {
+        file = OpenFile(descriptor)
+        (self.output, unfinished) = (URL(fileURLWithPath: path), nil)
+        return
+      }
+    } catch {
+      throw Self.failure(output)
+    }
     let output = AtomicFile.target(of: output)
-    var status = stat()
-    let isFile = stat(output.path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
     let unfinished = URL(fileURLWithPath: output.path + ".unfinished-" + checksum.text)
-    let descriptor =
-      isFile
-      ? open(unfinished.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-      : open(output.path, O_WRONLY | O_CLOEXEC)
+    let descriptor = open(unfinished.path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw Self.failure(output) }
     file = OpenFile(descriptor)
-    (self.output, self.unfinished) = (output, isFile ? unfinished : nil)
-    guard isFile else { return }
+    (self.output, self.unfinished) = (output, unfinished)
     guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK else {
       throw .unwritableFile(
         path: unfinished.path, reason: "another process that makes the same queries")
     }
-    let length = try skipWholeLines()
+    let length = try skipWholeLines(of: documents)
     guard ftruncate(descriptor, off_t(length)) == 0, lseek(descriptor, off_t(length), SEEK_SET) >= 0
     else { throw Self.failure(unfinished) }
   }
@@ -66,8 +73,9 @@ struct UnfinishedQueries {
     }
   }
 
-  /// Counts what is there, and gives its length without a line that a kill has left in two.
-  private mutating func skipWholeLines() throws(TrainingError) -> Int {
+  /// Counts what is there, and gives its length without a line that a kill has left in two, or that is not
+  /// the next document's.
+  private mutating func skipWholeLines(of documents: [Document]) throws(TrainingError) -> Int {
     var rest = Data()
     var length = 0
     do throws(SystemError) {
@@ -75,9 +83,10 @@ struct UnfinishedQueries {
         rest += block
         while let end = rest.firstIndex(of: 0x0A) {
           let text = rest[rest.startIndex..<end]
-          guard let line = try? JSONDecoder().decode(GeneratedQueries.Line.self, from: text) else {
-            return length
-          }
+          guard let line = try? JSONDecoder().decode(GeneratedQueries.Line.self, from: text),
+            lineCount < documents.count,
+            ExactText(line.doc_id) == ExactText(documents[lineCount].id)
+          else { return length }
           count(line)
           length += text.count + 1
           rest = rest[(end + 1)...]

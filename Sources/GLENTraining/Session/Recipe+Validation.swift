@@ -10,7 +10,8 @@ extension Recipe {
     try require(
       (2...4096).contains(maximumQueryLength) && (2...4096).contains(maximumDocumentLength),
       "the maximum lengths must be 2 to 4096")
-    try require((16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 or more")
+    try require(
+      (16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 to \(1 << 22)")
     try require(validationDocuments >= 0, "validationDocuments must not be negative")
     for (name, o) in [
       ("keywords", keywords.optimization), ("refinement", refinement.optimization),

@@ -28,7 +28,7 @@ extension TrainingSession {
       identifierLength: recipe.identifierLength, maximumQueryLength: recipe.maximumQueryLength,
       maximumDocumentLength: recipe.maximumDocumentLength,
       maskedTokens: IdentifierSettings.maskedTokens(
-        pieceCount: tokenizer.pieceCount, vocabularySize: size),
+        pieceCount: tokenizer.pieceCount, vocabularySize: size, isSpecial: tokenizer.isSpecial),
       feedsTokens: recipe.feedsTokens)
     logger.info("tokenising \(counted(dataset.documents.count, "document"))")
     let cache = cacheFolder.map { TokenCache(folder: $0, vocabulary: tokenizer.modelData) }
@@ -40,6 +40,9 @@ extension TrainingSession {
     let validator = try Validator(
       dataset, split: "dev", corpus: corpus, tokenizer: tokenizer, settings: settings,
       documentLimit: recipe.validationDocuments, key: counting.split(1))
+    if validator == nil, dataset.splits.contains("dev") {
+      logger.warning("the dev split judges no document relevant: nothing is validated on it")
+    }
     logger.info(
       """
       \(counted(corpus.documents.count, "document")), \
@@ -142,7 +145,14 @@ extension TrainingSession {
     for dataset: RetrievalDataset, in output: URL
   ) throws -> SentencePieceTokenizer {
     if let tokenizerURL {
-      return try SentencePieceTokenizer(contentsOf: tokenizerURL, sentinelCount: 0)
+      let tokenizer = try SentencePieceTokenizer(contentsOf: tokenizerURL, sentinelCount: 0)
+      if case .folder(let folder) = start,
+        T5Model.contradict(
+          try WeightFiles(folder: folder).open(), vocabulary: tokenizer.modelData)
+      {
+        throw ModelError.configuration(path: tokenizerURL.path, reason: T5Model.otherVocabulary)
+      }
+      return tokenizer
     }
     if case .folder(let folder) = start {
       return try SentencePieceTokenizer(

@@ -234,10 +234,15 @@ public struct TrainingSession {
   static func checkpointURL(in output: URL, resumes: Bool) throws(TrainingError) -> URL {
     let url = output.appendingPathComponent("checkpoint.safetensors")
     if Checkpoint.exists(at: url) == resumes { return url }
+    let model = output.appendingPathComponent("model.safetensors")
+    let isComplete = FileManager.default.fileExists(atPath: model.path)
     throw .checkpoint(
       path: url.path,
       reason: resumes
-        ? "there is no checkpoint to resume; train without --resume"
+        ? isComplete
+          ? "there is nothing to resume: the model in this folder is complete; without --resume it is "
+            + "trained anew, and replaced"
+          : "there is no checkpoint to resume; train without --resume"
         : "an unfinished run is here; go on with --resume, choose another folder, or delete its "
           + "files checkpoint.* to begin anew")
   }

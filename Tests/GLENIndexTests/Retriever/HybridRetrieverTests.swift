@@ -41,6 +41,20 @@ struct HybridRetrieverTests {
     }
   }
 
+  @Test("What identifiers do not explain is refused")
+  func explanation() throws {
+    try withTemporaryFolder { folder in
+      let retriever = try ToyModel.retriever(in: folder)
+      let scores = try retriever.scores(of: ["comets"])[0]
+      let error = #expect(throws: IndexError.self) {
+        try retriever.explain(
+          "comets-0", for: "comets", scores: scores, options: SearchOptions(hybrid: .reciprocalRank)
+        )
+      }
+      #expect(error?.description.contains("hybrid") == true)
+    }
+  }
+
   @Test("An index without keywords says so")
   func withoutKeywords() throws {
     try withTemporaryFolder { folder in

@@ -79,6 +79,32 @@ import Testing
     }
   }
 
+  /// What a folder's new model is asked gets that model's identifiers, also from a writer that has
+  /// used the old one.
+  @Test func anotherModelInTheFolderIsTheOneThatIsAsked() throws {
+    try withTemporaryFolder { folder in
+      let (url, _) = try Self.open(in: folder)
+      let writer = try IndexWriter(opening: url)
+      try writer.add([ToyModel.documents[30]])
+      try writer.commit()
+      let other = Indexer(model: try ToyModel.folder(in: folder, seed: 2))
+      try other.index(Array(ToyModel.documents.prefix(24))).save(to: url)
+      try writer.add([ToyModel.documents[31]])
+      let error = #expect(throws: IndexError.self) { try writer.commit() }
+      #expect(error?.description.contains("another model") == true)
+      try writer.discardChanges()
+      let document = ToyModel.documents[31]
+      try writer.add([document])
+      try writer.commit()
+      let living = try Retriever(opening: url).snapshot
+      let expected = try other.index([document]).snapshot
+      let number = try #require(living.document(withID: document.id))
+      #expect(living.tables.tokens(ofDocument: number) == expected.tables.tokens(ofDocument: 0))
+      let old = try Indexer(model: ToyModel.folder(in: folder)).index([document]).snapshot
+      #expect(expected.tables.tokens(ofDocument: 0) != old.tables.tokens(ofDocument: 0))
+    }
+  }
+
   /// A save replaces what was committed, segments and all; a later commit goes on from there.
   @Test func savesAndCommitsFollowEachOther() throws {
     try withTemporaryFolder { folder in

@@ -26,6 +26,21 @@ import Testing
     }
   }
 
+  /// An identifier with a token of probability zero would make a document that nothing finds.
+  @Test func givenIdentifiersWithMaskedTokensAreRefused() throws {
+    try withTemporaryFolder { folder in
+      let indexer = Indexer(model: try ToyModel.folder(in: folder))
+      let documents = Array(ToyModel.documents.prefix(2))
+      let error = #expect(throws: IndexError.self) {
+        try indexer.index(
+          documents, tokens: [5, 6, 7, 5, 2, 7], weights: [Float](repeating: 1, count: 6))
+      }
+      #expect(error?.description.contains("\"\(documents[1].id)\" has the token 2") == true)
+      _ = try indexer.index(
+        documents, tokens: [5, 6, 7, 5, 1, 7], weights: [Float](repeating: 1, count: 6))
+    }
+  }
+
   @Test func documentsWithoutTextAreIndexed() throws {
     try withTemporaryFolder { folder in
       let model = try ToyModel.folder(in: folder)

@@ -18,6 +18,18 @@ struct LineReaderTests {
     #expect(try lines(of: folder.url.appendingPathComponent("b")) == [""])
   }
 
+  @Test(arguments: [1, 3, 4096])
+  func aLineThatIsTooLongIsAnErrorWithItsNumber(chunkSize: Int) throws {
+    let folder = try TemporaryFolder(["a": "four\nfives\nsix"])
+    let url = folder.url.appendingPathComponent("a")
+    let reader = try LineReader(contentsOf: url, chunkSize: chunkSize, lineLimit: 4)
+    #expect(try reader.next())
+    let error = #expect(throws: TrainingError.self) { try reader.next() }
+    #expect(error?.description.contains("line 2 has more than 4 bytes") == true)
+    let fits = try LineReader(contentsOf: url, chunkSize: chunkSize, lineLimit: 5)
+    #expect(try fits.next() && fits.next() && fits.next() && !fits.next())
+  }
+
   @Test func countsLinesFromOne() throws {
     let folder = try TemporaryFolder(["a": "x\ny\n"])
     let reader = try LineReader(contentsOf: folder.url.appendingPathComponent("a"))

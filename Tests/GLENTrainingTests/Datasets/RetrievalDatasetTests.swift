@@ -46,7 +46,8 @@ struct RetrievalDatasetTests {
     let folder = try TemporaryFolder([
       "corpus.jsonl": """
       {"_id": "1", "text": "a", "metadata": {"year": 2025, "topic": "bees", "draft": false, \
-      "cited": ["a"], "none": null, "more": {"year": 1}, "share": -2.5e-1}}
+      "cited": ["a"], "none": null, "more": {"year": 1}, "share": -2.5e-1, \
+      "large": 9007199254740992, "huge": 1e300}}
       {"_id": "2", "text": "b", "metadata": {}}
       {"_id": "3", "text": "c", "metadata": null}
       """
@@ -54,10 +55,15 @@ struct RetrievalDatasetTests {
     let documents = try RetrievalDataset.documents(contentsOf: folder.url)
     #expect(
       documents.map(\.metadata) == [
-        ["year": 2025, "topic": "bees", "draft": false, "share": -0.25], [:], [:],
+        [
+          "year": 2025, "topic": "bees", "draft": false, "share": -0.25,
+          "large": 9_007_199_254_740_992,
+          "huge": 1e300,
+        ], [:], [:],
       ])
     for (value, words) in [
       ("[]", "another kind"), ("\"x\"", "another kind"), ("{\"a\": 1e999}", "got 1e999"),
+      ("{\"a\": -9007199254740993}", "got -9007199254740993"),
     ] {
       let line = "{\"_id\": \"1\", \"text\": \"a\", \"metadata\": \(value)}"
       try folder.write(Data(line.utf8), to: "corpus.jsonl")

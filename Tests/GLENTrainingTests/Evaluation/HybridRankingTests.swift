@@ -37,6 +37,21 @@ struct HybridRankingTests {
     #expect(try value(hybrid.parts.identifiers) < 0.5)
   }
 
+  @Test("A short list is the beginning of a long one, as in a search")
+  func shortLists() throws {
+    let retriever = try index.retriever(keepingKeywords: true) { [Int32($0 % 7) + 5, 7] }
+    let short = try HybridRanking(
+      of: queries, by: retriever, keywords: try #require(retriever.snapshot.keywords), depth: 3)
+    for method in [Hybrid.reciprocalRank, .interpolated(0.5)] {
+      for (list, query) in zip(short.rankings(method), queries) {
+        let hits: [SearchHit] = try retriever.search(
+          query.text, limit: 3, options: SearchOptions(hybrid: method))
+        #expect(list.documents.map(\.id) == hits.map(\.id) && hits.count == 3)
+      }
+    }
+    #expect(short.parts.keywords.allSatisfy { $0.documents.count == 3 })
+  }
+
   @Test("Tuning leans on the search that finds the documents")
   func tuning() throws {
     let weight = hybrid.tunedWeight(on: judgements)

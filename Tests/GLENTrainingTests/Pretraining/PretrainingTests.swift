@@ -100,6 +100,25 @@ import Testing
       ])
   }
 
+  /// Text without questions, from which a recipe's weights for them take nothing away.
+  @Test func questionsThatAreNotThereAreNotDrawn() throws {
+    let text = try PretrainingText(
+      contentsOf: [folder.url.appendingPathComponent("passages.jsonl")])
+    var session = Self.session(steps: 6)
+    session.recipe.weights.keywords = 0
+    session.recipe.weights.cloze = 0
+    var names: Set<String> = []
+    session.report = { names.insert($0.losses[1].name) }
+    _ = try session.run(text, to: TemporaryFolder().url)
+    #expect(!names.isEmpty && names.isSubset(of: ["halves", "spans"]))
+    session.recipe.weights.halves = 0
+    session.recipe.weights.spans = 0
+    let error = #expect(throws: TrainingError.self) {
+      try session.run(text, to: TemporaryFolder().url)
+    }
+    #expect(error?.description.contains("nothing but questions") == true)
+  }
+
   @Test func aResumedRunIsTheUninterruptedOne() throws {
     let (whole, parts) = (try TemporaryFolder(), try TemporaryFolder())
     let text = try text()

@@ -53,6 +53,19 @@ import Testing
     let left = folder.url.appendingPathComponent(try #require(try unfinished().first))
     let lines = try Data(contentsOf: left)
     #expect(lines.count { $0 == 0x0A } == 14)
+    // A line in the middle that is another document's is where it goes on, too.
+    let whereItIs = try #require(String(data: lines, encoding: .utf8)).split(separator: "\n")
+    let gap = (whereItIs[..<5] + whereItIs[6...]).joined(separator: "\n") + "\n"
+    try Data(gap.utf8).write(to: left)
+    var first = 0
+    #expect(throws: CancellationError.self) {
+      try generator.write(dataset.documents, to: file) { done in
+        if first == 0 { first = done + 1 }
+      } shouldStop: {
+        true
+      }
+    }
+    #expect(first == 6)
     try (lines + Data("{\"doc_id\":\"d14\",\"que".utf8)).write(to: left)
     var other = generator
     other.seed = 2
@@ -100,6 +113,11 @@ import Testing
         {"doc_id": "d1", "queries": ["who"]}
         """) == expected)
     #expect(try Self.read("d3\twhat is it\nd3\twhere\n\nd1\twho\nd1\t \n") == expected)
+    // A number is a name; here of no document.
+    let error = #expect(throws: TrainingError.self) {
+      try Self.read("{\"doc_id\": 7, \"queries\": [\"who\"]}")
+    }
+    #expect(error?.description.contains("got '7'") == true)
   }
 
   @Test func aLineStandsForTheDocumentOfItsNumber() throws {

@@ -483,6 +483,18 @@ private final class Lines: @unchecked Sendable {
     #expect(try contents() == before)
   }
 
+  /// Who resumes in a loop can tell what is done from what is lost.
+  @Test func aFinishedRunHasNothingToResume() throws {
+    let output = try TemporaryFolder()
+    try Data().write(to: output.url.appendingPathComponent("model.safetensors"))
+    for (folder, words) in [(output, "is complete"), (try TemporaryFolder(), "no checkpoint")] {
+      let error = #expect(throws: TrainingError.self) {
+        try TrainingSession.checkpointURL(in: folder.url, resumes: true)
+      }
+      #expect(error?.description.contains(words) == true)
+    }
+  }
+
   @Test func missingJudgementsAreNamed() throws {
     try FileManager.default.removeItem(at: folder.url.appendingPathComponent("qrels/train.tsv"))
     let again = try RetrievalDataset(contentsOf: folder.url)

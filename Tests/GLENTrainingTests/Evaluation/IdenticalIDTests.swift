@@ -1,0 +1,94 @@
+import GLENIndex
+import Testing
+
+@testable import GLENTraining
+
+/// As in ArguAna, whose queries are documents.
+@Suite("Queries with the ids of documents")
+struct IdenticalIDTests {
+  private let index: RandomIndex
+  private let retriever: Retriever
+  /// The documents' own names, and one that no document has.
+  private let queries: [Query]
+  private let judgements: RelevanceJudgements
+
+  init() throws {
+    index = try RandomIndex()
+    retriever = try index.retriever(keepingKeywords: true) { [Int32($0 % 6) + 5, 7] }
+    queries =
+      index.dataset.documents.map { Query(id: $0.id, text: $0.fullText) }
+      + [Query(id: "nobody", text: index.dataset.documents[0].fullText)]
+    // Its neighbour in the bucket answers each.
+    let ids = index.dataset.documents.map(\.id)
+    var grades: [ExactText: [ExactText: Int]] = ["nobody": [ExactText(ids[0]): 1]]
+    for (place, id) in ids.enumerated() {
+      grades[ExactText(id)] = [ExactText(ids[(place + 6) % ids.count]): 1]
+    }
+    judgements = RelevanceJudgements(grades: grades)
+  }
+
+  private var ranking: SplitRanking {
+    var ranking = SplitRanking(depth: 5)
+    ranking.ignoresIdenticalIDs = true
+    return ranking
+  }
+
+  /// What is left of longer lists without the query's own document.
+  private func expected(_ longer: [RankedList]) -> [RankedList] {
+    longer.map { list in
+      RankedList(
+        query: list.query, documents: Array(list.documents.filter { $0.id != list.query }.prefix(5))
+      )
+    }
+  }
+
+  @Test("Lists lack the query's own document and are as long as others")
+  func lists() throws {
+    let found = try ranking.rankings(of: queries, by: retriever)
+    let all = try SplitRanking(depth: 30).rankings(of: queries, by: retriever)
+    #expect(found == expected(all) && found.allSatisfy { $0.documents.count == 5 })
+    #expect(try found != SplitRanking(depth: 5).rankings(of: queries, by: retriever))
+    let baseline = BM25Baseline(index.dataset.documents)
+    let words = baseline.rankings(of: queries, depth: 5, ignoresIdenticalIDs: true)
+    #expect(words == expected(baseline.rankings(of: queries, depth: 30)))
+    // A document's own words find it first.
+    #expect(baseline.rankings(of: queries, depth: 5)[3].documents.first?.id == queries[3].id)
+    #expect(words.last?.documents.first?.id == queries[0].id)
+  }
+
+  @Test("So do hybrid lists and both their parts")
+  func hybrid() throws {
+    let keywords = try #require(retriever.snapshot.keywords)
+    func fused(_ ignores: Bool) throws -> HybridRanking {
+      try HybridRanking(
+        of: queries, by: retriever, keywords: keywords, depth: 5, ignoresIdenticalIDs: ignores)
+    }
+    for list in try fused(true).rankings(.interpolated(0.5)) + fused(true).parts.keywords {
+      #expect(!list.documents.contains { $0.id == list.query } && list.documents.count == 5)
+    }
+    #expect(try fused(false).parts.keywords[3].documents.first?.id == queries[3].id)
+  }
+
+  @Test("And shuffles of collisions, and the answers that are judged")
+  func shuffles() throws {
+    let metric = try RankingMetric("MRR@10")
+    func value(_ ranking: SplitRanking) throws -> Double {
+      try #require(
+        CollisionShuffles(
+          ranking, of: queries, by: retriever, against: judgements, metrics: [metric]
+        ).summary(count: 50).mean[metric])
+    }
+    #expect(try value(ranking) > value(SplitRanking(depth: 5)))
+    let answers = try ranking.judgedAnswers(to: queries, by: retriever, against: judgements)
+    let best = try ranking.rankings(of: queries, by: retriever).map { $0.documents.first?.id }
+    for (query, (answer, id)) in zip(queries, zip(answers, best)) {
+      let grades = judgements.grades[ExactText(query.id)] ?? [:]
+      #expect(answer.isCorrect == (grades[ExactText(try #require(id))] == 1))
+    }
+  }
+
+  @Test("BEIR's layout wants it, the numbers of others say nothing")
+  func formats() {
+    #expect(index.dataset.format == .beir && index.dataset.ignoresIdenticalIDs)
+  }
+}
