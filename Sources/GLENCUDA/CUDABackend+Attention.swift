@@ -126,8 +126,11 @@ extension CUDABackend {
 
   /// Whether no sequence has more than one query, as in a rollout.
   private func isSingle(_ a: AttentionArguments) -> Bool {
-    a.longestQueries <= 1 && a.headWidth <= 768
+    a.longestQueries <= 1 && a.headWidth <= Self.widestHead
   }
+
+  /// What the lanes of a warp have registers for.
+  static let widestHead = 768
 
   private func attend(
     _ shapes: Shapes, _ operands: inout glen_attention, _ a: AttentionArguments, longest: Int
@@ -140,7 +143,7 @@ extension CUDABackend {
       blocks: (tiles * a.sequences, a.heads, (a.headWidth + columns - 1) / columns))
   }
 
-  private func launchSingles(
+  func launchSingles(
     _ narrow: Kernel, _ wide: Kernel, _ operands: inout glen_attention, _ a: AttentionArguments
   ) {
     let kernel = a.headWidth <= 64 ? narrow : wide
@@ -215,7 +218,7 @@ extension CUDABackend {
     region.address.assumingMemoryBound(to: Float.self)
   }
 
-  private static func integers(_ region: Region) -> UnsafePointer<Int32> {
+  static func integers(_ region: Region) -> UnsafePointer<Int32> {
     UnsafePointer(region.address.assumingMemoryBound(to: Int32.self))
   }
 }

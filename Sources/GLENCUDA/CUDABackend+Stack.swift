@@ -66,7 +66,7 @@ extension CUDABackend {
   }
 
   /// An element of an array in C, which is a tuple here.
-  private static func set<Elements, Value>(
+  static func set<Elements, Value>(
     _ elements: inout Elements, _ index: Int, _ value: Value
   ) {
     withUnsafeMutableBytes(of: &elements) {

@@ -55,6 +55,7 @@ enum Kernel: String, CaseIterable {
   case attentionOneWide = "glen_attention_one_wide"
   case attentionOneBackward = "glen_attention_one_backward"
   case attentionOneBackwardWide = "glen_attention_one_backward_wide"
+  case attentionMemory = "glen_attention_memory"
   case outputRounded = "glen_attention_output_bf16"
   case queriesRounded = "glen_attention_dqueries_bf16"
   case keysRounded = "glen_attention_dkeys_bf16"

@@ -18,12 +18,53 @@ extension OperationCase {
         return [Reference.attention(s, q: x[0], k: x[1], v: x[2], table: table).output]
       }
     }
+    memory(AttentionSetting(queryLengths: [1, 1, 1], keyLengths: [4, 9, 2]), steps: 3)
+    memory(AttentionSetting(queryLengths: [1, 1, 1], keyLengths: [3, 2, 17]), steps: 9)
+    memory(AttentionSetting(queryLengths: [1, 1], keyLengths: [5, 6]), steps: 2, oneTensor: true)
+    memory(
+      AttentionSetting(
+        queryLengths: [1, 1], keyLengths: [7, 30],
+        dropout: DropoutMask(rate: 0.4, key: RandomKey(seed: 1))), steps: 3)
     selfAttention(AttentionSetting(queryLengths: [4, 6], keyLengths: [4, 6]))
     selfAttention(AttentionSetting(queryLengths: [1, 1, 1], keyLengths: [1, 1, 1]))
     selfAttention(
       AttentionSetting(
         queryLengths: [4, 6], keyLengths: [4, 6],
         dropout: DropoutMask(rate: 0.4, key: RandomKey(seed: 1))))
+  }
+
+  /// Single queries of several steps over the same keys and values, which something else reads, too.
+  private static func memory(
+    _ s: AttentionSetting, steps: Int, oneTensor: Bool = false
+  ) -> OperationCase {
+    let settings = (0..<steps).map { index in
+      var own = s
+      own.dropout?.key = RandomKey(seed: UInt64(index + 1))
+      return own
+    }
+    let queries = CaseInput(shape: [s.totalQueries, s.inner])
+    let keys = CaseInput(shape: [s.totalKeys, s.inner])
+    return differentiable(
+      "attention", s.description + " over a memory, \(steps) steps" + (oneTensor ? " of one" : ""),
+      samples: 6, inputs: [keys] + (oneTensor ? [] : [keys]) + (0..<steps).map { _ in queries }
+    ) { x in
+      let values = oneTensor ? x[0] : x[1]
+      let memory = try AttentionMemory(keys: x[0], values: values, heads: s.heads)
+      let keyOffsets = try SequenceOffsets(lengths: s.keyLengths, on: x[0].backend)
+      return try (0..<steps).map { index in
+        try memory(
+          queries: x[x.count - steps + index],
+          queryOffsets: SequenceOffsets(lengths: s.queryLengths, on: x[0].backend),
+          keyOffsets: keyOffsets, dropout: settings[index].dropout)
+      } + [scaled(values, by: 0.5)]
+    } reference: { x in
+      let values = oneTensor ? x[0] : x[1]
+      return (0..<steps).map { index in
+        Reference.attention(
+          settings[index], q: x[x.count - steps + index], k: x[0], v: values, table: []
+        ).output
+      } + [values.map { 0.5 * $0 }]
+    }
   }
 
   /// Queries, keys and values that are one tensor.

@@ -17,7 +17,8 @@ struct Evaluate: ParsableCommand {
       split --tune are likeliest.
 
       With --shuffles N documents of equal score are shuffled N times: the mean of the metrics, and \
-      the bounds of the middle 95 % (the paper's Table 5).
+      the bounds of the middle 95 %, over all questions and over those of which a relevant document \
+      shares its identifier (the paper's Table 5).
       """)
 
   enum Fusion: String, ExpressibleByArgument, Encodable {
@@ -135,9 +136,17 @@ struct Evaluate: ParsableCommand {
         fusion: hybrid, weight: weight, rankings: Dictionary(uniqueKeysWithValues: parts))
     }
     if let retriever, let shuffles {
-      extra.shuffled = try CollisionShuffles(
-        ranking, of: questions, by: retriever, against: judgements, metrics: metrics
-      ).summary(count: shuffles)
+      let shuffled = try CollisionShuffles(
+        ranking, of: questions, by: retriever, against: judgements, metrics: metrics)
+      extra.shuffled = shuffled.summary(count: shuffles)
+      let colliding = judgements.collidingQueries(in: retriever.snapshot)
+      if !colliding.isEmpty, let run = runs.last?.run {
+        extra.colliding = Colliding(
+          ranked: Evaluation(of: run, against: judgements, metrics: metrics).report {
+            colliding.contains(ExactText($0))
+          },
+          shuffled: shuffled.summary(count: shuffles) { colliding.contains(ExactText($0)) })
+      }
     }
     if let retriever, reliability {
       extra.reliability = ReliabilityReport(
@@ -253,10 +262,17 @@ struct Evaluate: ParsableCommand {
     var rankings: [String: EvaluationReport]
   }
 
+  /// The questions of which a relevant document shares its identifier.
+  private struct Colliding: Encodable {
+    var ranked: EvaluationReport
+    var shuffled: CollisionShuffles.Summary
+  }
+
   /// What is reported beside the measures.
   private struct Extra: Encodable {
     var hybrid: HybridParts?
     var shuffled: CollisionShuffles.Summary?
+    var colliding: Colliding?
     var reliability: ReliabilityReport?
   }
 
@@ -281,10 +297,20 @@ struct Evaluate: ParsableCommand {
       Console.output(String(decoding: data, as: UTF8.self))
       return
     }
-    let rows = extra.shuffled.map {
-      [(counted($0.count, "shuffle"), $0.mean), ("  2.5 %", $0.low), ("  97.5 %", $0.high)]
+    func rows(
+      _ summary: CollisionShuffles.Summary?
+    ) -> [(label: String, report: EvaluationReport)] {
+      guard let summary else { return [] }
+      return [
+        (counted(summary.count, "shuffle"), summary.mean), ("  2.5 %", summary.low),
+        ("  97.5 %", summary.high),
+      ]
     }
-    Console.output(EvaluationReport.table(reports + (rows ?? [])))
+    var table = reports + rows(extra.shuffled)
+    if let colliding = extra.colliding {
+      table += [("colliding", colliding.ranked)] + rows(colliding.shuffled)
+    }
+    Console.output(EvaluationReport.table(table))
     if let reliability = extra.reliability { Console.output(Self.text(of: reliability)) }
   }
 

@@ -207,8 +207,14 @@ template <int PARTS, int GROUP> struct glen_attend_one {
         float p = at.has_query ? expf(score[u] + bias(a, at, key) - log_sum) : 0;
         float factor = dropped(a, at, key), dscore = p * (dprobability[u] * factor - delta[0]);
         long row = (at.first_key + key) * at.stride;
-        store(a.keys_result, row, at, dscore, q, old_keys[u]);
-        store(a.values_result, row, at, p * factor, dout, old_values[u]);
+        if (a.weights) {
+          float *place = a.weights + at.head * a.all_keys + at.first_key + key;
+          if (at.lane == 0) place[0] = dscore;
+          if (at.lane == 1) place[a.heads * a.all_keys] = p * factor;
+        } else {
+          store(a.keys_result, row, at, dscore, q, old_keys[u]);
+          store(a.values_result, row, at, p * factor, dout, old_values[u]);
+        }
 #pragma unroll
         for (int part = 0; part < PARTS; part++) dq[part] += dscore * k[u][part];
         long distance = key - (at.keys - 1);
@@ -234,4 +240,64 @@ GLEN_KERNEL_OF(glen_attention_one_wide, 128, 2, glen_attention a) { glen_attend_
 GLEN_KERNEL_OF(glen_attention_one_backward, 128, 6, glen_attention a) { glen_attend_one<2, 4>::backward(a); }
 GLEN_KERNEL_OF(glen_attention_one_backward_wide, 128, 2, glen_attention a) {
   glen_attend_one<24, 1>::backward(a);
+}
+
+// Writes the sum of what the steps give a key or a value: two columns of a row.
+GLEN_DEVICE void glen_put_pair(float *to, unsigned short *rounded, long place, int columns,
+                               int accumulates, float first, float second) {
+  float values[2] = {first, second};
+  for (int c = 0; c < columns; c++) {
+    if (accumulates) values[c] += to[place + c];
+    if (to) to[place + c] = values[c];
+  }
+  if (!rounded) return;
+  if (columns == 2 && place % 2 == 0) {
+    ((unsigned *)rounded)[place / 2] = glen_pair(values[0], values[1]);
+    return;
+  }
+  for (int c = 0; c < columns; c++) rounded[place + c] = (unsigned short)glen_pair(values[c], 0);
+}
+
+// A block has one head of one sequence; each of its warps takes every fourth key, each lane two columns, of
+// which it has the queries and the output's gradients of all steps in registers.
+GLEN_KERNEL_OF(glen_attention_memory, 128, 5, glen_memory a) {
+  long sequence = glen_block().x, head = glen_block().y;
+  int lane = glen_thread() % 32, warp = glen_thread() / 32;
+  long first_key = a.key_offsets[sequence], keys = a.key_offsets[sequence + 1] - first_key;
+  long stride = a.heads * a.head_width;
+  for (long column = 2 * lane; column < a.head_width; column += 64) {
+    int columns = a.head_width - column > 1 ? 2 : 1;
+    float q[glen_memory_steps][2], d[glen_memory_steps][2];
+#pragma unroll
+    for (int t = 0; t < glen_memory_steps; t++) {
+      long query = t < a.steps ? a.query_offsets[t][sequence] : 0;
+      bool has_query = t < a.steps && a.query_offsets[t][sequence + 1] > query;
+      long place = query * stride + head * a.head_width + column;
+#pragma unroll
+      for (int c = 0; c < 2; c++) {
+        bool is_there = has_query && c < columns;
+        q[t][c] = is_there ? a.queries[t][place + c] : 0;
+        d[t][c] = is_there ? a.doutput[t][place + c] : 0;
+      }
+    }
+    for (long key = first_key + warp; key < first_key + keys; key += 4) {
+      float dkey[2] = {0, 0}, dvalue[2] = {0, 0};
+#pragma unroll
+      for (int t = 0; t < glen_memory_steps; t++) {
+        if (t >= a.steps) continue;
+        const float *weights = a.weights[t] + head * a.all_keys + key;
+        float score = weights[0], probability = weights[a.heads * a.all_keys];
+#pragma unroll
+        for (int c = 0; c < 2; c++) {
+          dkey[c] += score * q[t][c];
+          dvalue[c] += probability * d[t][c];
+        }
+      }
+      long place = key * stride + head * a.head_width + column;
+      glen_put_pair(
+          a.keys_result, a.rounded_keys, place, columns, a.accumulates_keys, dkey[0], dkey[1]);
+      glen_put_pair(a.values_result, a.rounded_values, place, columns, a.accumulates_values,
+                    dvalue[0], dvalue[1]);
+    }
+  }
 }

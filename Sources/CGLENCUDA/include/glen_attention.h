@@ -29,6 +29,10 @@ typedef struct glen_attention {
   // [tiles * sequences, heads, 2 reach + 1], zeroed but for single queries, or null: the score gradients by
   // distance.
   float *distances;
+  // [2, heads, all keys], or null: of each key the gradient of its score and its probability behind dropout,
+  // written by the backward of single queries instead of the gradients of keys and values.
+  float *weights;
+  long all_keys;
   // The tiles of a sequence, as if all were the longest.
   long tiles;
   long heads, head_width, all_queries, reach;
@@ -39,5 +43,19 @@ typedef struct glen_attention {
   float rate;
   int drops, causal, accumulates, accumulates_keys, accumulates_values;
 } glen_attention;
+
+// The gradients of keys and values that several attentions of single queries have read.
+enum { glen_memory_steps = 8 };
+typedef struct glen_memory {
+  // Of each step, as above.
+  const float *queries[glen_memory_steps], *doutput[glen_memory_steps], *weights[glen_memory_steps];
+  const int *query_offsets[glen_memory_steps];
+  const int *key_offsets;
+  // What is written, or null, and the same as bfloat16, or null.
+  float *keys_result, *values_result;
+  unsigned short *rounded_keys, *rounded_values;
+  long heads, head_width, all_keys;
+  int steps, accumulates_keys, accumulates_values;
+} glen_memory;
 
 #endif

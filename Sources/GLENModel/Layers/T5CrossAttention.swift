@@ -14,7 +14,7 @@ struct T5CrossAttention: Sendable {
 
   private enum Memory: Sendable {
     /// For each block `[encoder length, heads × headWidth]`.
-    case projected(keys: [Tensor], values: [Tensor])
+    case projected([AttentionMemory])
     /// `[encoder length, width]`, and one row for each head of each step.
     case states(keys: Tensor, values: Tensor, headOffsets: SequenceOffsets)
   }
@@ -50,8 +50,11 @@ struct T5CrossAttention: Sendable {
           lengths: [Int](repeating: heads, count: offsets.count), on: encoded.backend))
     } else {
       memory = .projected(
-        keys: try weights.map { try linear(encoded, $0.key, rounding: .result) },
-        values: try weights.map { try linear(encoded, $0.value, rounding: .result) })
+        try weights.map {
+          try AttentionMemory(
+            keys: linear(encoded, $0.key, rounding: .result),
+            values: linear(encoded, $0.value, rounding: .result), heads: heads)
+        })
     }
   }
 
@@ -79,10 +82,9 @@ struct T5CrossAttention: Sendable {
   ) throws -> Tensor {
     let queries = try linear(normed, weights[block].query)
     switch memory {
-    case .projected(let keys, let values):
-      return try attention(
-        queries: queries, keys: keys[block], values: values[block], heads: heads,
-        queryOffsets: stepOffsets, keyOffsets: offsets, dropout: dropout)
+    case .projected(let memories):
+      return try memories[block](
+        queries: queries, queryOffsets: stepOffsets, keyOffsets: offsets, dropout: dropout)
     case .states(let keys, let values, let headOffsets):
       // A row for each head, which makes the numbers of the mask those of the other way.
       var dropout = dropout

@@ -117,6 +117,15 @@ final class GradientTable {
     return slots[number].map { ($0.region, true) }
   }
 
+  /// As `destination`, for operations that write all their gradients: memory of nobody's if the input is
+  /// not differentiated.
+  func target(
+    for input: Input, on backend: any Backend
+  ) throws(TensorError) -> (region: Region, accumulating: Bool) {
+    if let wanted = try destination(for: input, on: backend) { return wanted }
+    return (try Tensor(unset: input.shape, on: backend).region, false)
+  }
+
   /// As `destination`, for operations that may write in place: a fresh gradient takes over the output's
   /// if nobody else has it.
   func destination(

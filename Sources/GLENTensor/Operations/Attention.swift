@@ -87,49 +87,9 @@ public func attention(
   dropout: DropoutMask? = nil
 ) throws(TensorError) -> Tensor {
   let tape = try Operation.tape("attention", queries, keys, values, bias?.table)
-  let inner = queries.width
-  try Operation.require(
-    heads > 0 && inner > 0 && inner % heads == 0 && queryOffsets.count == keyOffsets.count
-      && queries.shape == [queryOffsets.totalLength, inner]
-      && keys.shape == [keyOffsets.totalLength, inner] && values.shape == keys.shape
-      && (bias == nil
-        || bias?.table.shape.last == heads
-          && (bias?.reach ?? 0) >= max(queryOffsets.longest, keyOffsets.longest) - 1),
-    "attention",
-    expected: "queries [\(queryOffsets.totalLength), h·d], keys and values "
-      + "[\(keyOffsets.totalLength), h·d], a bias of \(heads) heads that reaches far enough",
-    got: "\(queries.shape), \(keys.shape), \(values.shape), \(bias?.table.shape ?? [])")
-  try Operation.require(
-    queryOffsets.storage, keyOffsets.storage, on: queries.backend, "attention")
-  if isCausal {
-    for index in 0..<queryOffsets.count
-    where queryOffsets.length(of: index) > keyOffsets.length(of: index) {
-      throw .invalidArgument(
-        operation: "attention",
-        reason: "sequence \(index) has more queries than keys; "
-          + "the first of them would see nothing")
-    }
-  }
-  if let rate = dropout?.rate, !(rate >= 0 && rate < 1) {
-    throw .invalidArgument(
-      operation: "attention", reason: "the dropout is \(rate); expected 0 or more and below 1")
-  }
-  let backend = queries.backend
-  let output = try Tensor(unset: queries.shape, on: backend)
-  let logSums = try Tensor(unset: [heads, queryOffsets.totalLength], on: backend)
-  let arguments = AttentionArguments(
-    sequences: queryOffsets.count, heads: heads, headWidth: inner / heads,
-    longestQueries: queryOffsets.longest, longestKeys: keyOffsets.longest,
-    totalQueries: queryOffsets.totalLength, totalKeys: keyOffsets.totalLength, isCausal: isCausal,
-    queries: queries.region, keys: keys.region, values: values.region,
-    queryOffsets: Region(queryOffsets.storage), keyOffsets: Region(keyOffsets.storage),
-    bias: bias.map {
-      .init(
-        table: $0.table.region, bucketOfDistance: $0.bucketOfDistance.region, reach: $0.reach)
-    },
-    dropout: dropout.flatMap { $0.rate > 0 ? $0 : nil }, output: output.region,
-    logSums: logSums.region)
-  backend.attention(arguments)
+  let (output, arguments) = try Operation.attention(
+    queries: queries, keys: keys, values: values, heads: heads, queryOffsets: queryOffsets,
+    keyOffsets: keyOffsets, bias: bias, isCausal: isCausal, dropout: dropout)
 
   guard let tape else { return output }
   let inputs = (
@@ -140,24 +100,15 @@ public func attention(
   // `arguments` holds the storages that the backward reads.
   return tape.record(output) { (gradients, dOutput) throws(TensorError) in
     let backend = dOutput.backend
-    let dQueries = try gradients.destination(for: inputs.0, on: backend)
-    let dKeys = try gradients.destination(for: inputs.1, on: backend)
-    let dValues = try gradients.destination(for: inputs.2, on: backend)
+    let toQueries = try gradients.target(for: inputs.0, on: backend)
+    let toKeys = try gradients.target(for: inputs.1, on: backend)
+    let toValues = try gradients.target(for: inputs.2, on: backend)
     let dBias: Region? =
       if let biasInput {
         try gradients.summingDestination(for: biasInput, on: backend)
       } else {
         nil
       }
-    func target(
-      _ wanted: (region: Region, accumulating: Bool)?, _ input: Input
-    ) throws(TensorError) -> (region: Region, accumulating: Bool) {
-      if let wanted { return wanted }
-      return (try Tensor(unset: input.shape, on: backend).region, false)
-    }
-    let toQueries = try target(dQueries, inputs.0)
-    let toKeys = try target(dKeys, inputs.1)
-    let toValues = try target(dValues, inputs.2)
     backend.attentionBackward(
       arguments,
       AttentionGradients(
@@ -165,5 +116,59 @@ public func attention(
         dValues: toValues.region, accumulatingQueries: toQueries.accumulating,
         accumulatingKeys: toKeys.accumulating, accumulatingValues: toValues.accumulating,
         dBias: dBias))
+  }
+}
+
+extension Operation {
+  /// Attention without its gradients, and what these need.
+  static func attention(
+    queries: Tensor, keys: Tensor, values: Tensor, heads: Int, queryOffsets: SequenceOffsets,
+    keyOffsets: SequenceOffsets, bias: RelativePositionBias?, isCausal: Bool,
+    dropout: DropoutMask?
+  ) throws(TensorError) -> (output: Tensor, arguments: AttentionArguments) {
+    let inner = queries.width
+    try require(
+      heads > 0 && inner > 0 && inner % heads == 0 && queryOffsets.count == keyOffsets.count
+        && queries.shape == [queryOffsets.totalLength, inner]
+        && keys.shape == [keyOffsets.totalLength, inner] && values.shape == keys.shape
+        && (bias == nil
+          || bias?.table.shape.last == heads
+            && (bias?.reach ?? 0) >= max(queryOffsets.longest, keyOffsets.longest) - 1),
+      "attention",
+      expected: "queries [\(queryOffsets.totalLength), h·d], keys and values "
+        + "[\(keyOffsets.totalLength), h·d], a bias of \(heads) heads that reaches far enough",
+      got: "\(queries.shape), \(keys.shape), \(values.shape), \(bias?.table.shape ?? [])")
+    try Operation.require(
+      queryOffsets.storage, keyOffsets.storage, on: queries.backend, "attention")
+    if isCausal {
+      for index in 0..<queryOffsets.count
+      where queryOffsets.length(of: index) > keyOffsets.length(of: index) {
+        throw .invalidArgument(
+          operation: "attention",
+          reason: "sequence \(index) has more queries than keys; "
+            + "the first of them would see nothing")
+      }
+    }
+    if let rate = dropout?.rate, !(rate >= 0 && rate < 1) {
+      throw .invalidArgument(
+        operation: "attention", reason: "the dropout is \(rate); expected 0 or more and below 1")
+    }
+    let backend = queries.backend
+    let output = try Tensor(unset: queries.shape, on: backend)
+    let logSums = try Tensor(unset: [heads, queryOffsets.totalLength], on: backend)
+    let arguments = AttentionArguments(
+      sequences: queryOffsets.count, heads: heads, headWidth: inner / heads,
+      longestQueries: queryOffsets.longest, longestKeys: keyOffsets.longest,
+      totalQueries: queryOffsets.totalLength, totalKeys: keyOffsets.totalLength, isCausal: isCausal,
+      queries: queries.region, keys: keys.region, values: values.region,
+      queryOffsets: Region(queryOffsets.storage), keyOffsets: Region(keyOffsets.storage),
+      bias: bias.map {
+        .init(
+          table: $0.table.region, bucketOfDistance: $0.bucketOfDistance.region, reach: $0.reach)
+      },
+      dropout: dropout.flatMap { $0.rate > 0 ? $0 : nil }, output: output.region,
+      logSums: logSums.region)
+    backend.attention(arguments)
+    return (output, arguments)
   }
 }

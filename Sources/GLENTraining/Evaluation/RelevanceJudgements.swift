@@ -62,6 +62,24 @@ public struct RelevanceJudgements: Sendable, Equatable {
     grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted().map(\.text)
   }
 
+  /// The queries of which a relevant document shares its identifier with another document of an index.
+  ///
+  /// Collision ranking decides these alone; the paper's Table 5 has a row of them.
+  ///
+  /// - Complexity: O(documents of the index).
+  public func collidingQueries(in index: IndexSnapshot) -> Set<ExactText> {
+    func tokens(_ name: ExactText) -> [Int32]? {
+      index.document(withID: name.text).map(index.tables.tokens(ofDocument:))
+    }
+    let relevant = grades.mapValues { $0.filter { $0.value > 0 }.keys.compactMap(tokens) }
+    var counts: [[Int32]: Int] = [:]
+    for identifier in relevant.values.joined() { counts[identifier] = 0 }
+    for document in 0..<index.documentCount where index.isLiving(document) {
+      counts[index.tables.tokens(ofDocument: document)]? += 1
+    }
+    return Set(relevant.filter { $0.value.contains { counts[$0, default: 0] > 1 } }.keys)
+  }
+
   /// How many documents are relevant to any query, and how many of these an index lacks.
   ///
   /// - Throws: `TrainingError.otherCorpus` if the index has none of them, so that every measure would

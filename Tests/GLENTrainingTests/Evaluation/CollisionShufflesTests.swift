@@ -64,6 +64,18 @@ struct CollisionShufflesTests {
     }
   }
 
+  /// Of thirty documents the first six share two identifiers, and the last has one with nobody.
+  @Test("Questions collide where their document does")
+  func collidingQuestions() throws {
+    let index = try RandomIndex()
+    let retriever = try index.retriever { $0 < 6 ? [5, Int32($0 % 2) + 6] : [Int32($0) + 5, 5] }
+    let judgements = try RelevanceJudgements(index.dataset, split: "train")
+    let ids = Set(index.dataset.documents.prefix(6).map(\.id))
+    let expected = judgements.grades.filter { !ids.isDisjoint(with: $0.value.keys.map(\.text)) }
+    #expect(expected.count == 12)
+    #expect(judgements.collidingQueries(in: retriever.snapshot) == Set(expected.keys))
+  }
+
   @Test("The order inside buckets is all that changes, and each seed has its own")
   func buckets() throws {
     let index = try RandomIndex()
