@@ -61,6 +61,9 @@ public final class CUDAProfile: Sendable {
     }
   }
 
+  /// The calls whose times have not been asked for yet.
+  var pendingCallCount: Int { state.withLock { $0.calls.count } }
+
   /// The calls since the last `reset` whose times the device did not tell.
   public var lostCallCount: Int {
     state.withLock { state in
@@ -86,7 +89,10 @@ public final class CUDAProfile: Sendable {
   /// Takes it again, and keeps both for what was called in between.
   func end(_ name: String, since begin: Event?, on stream: UnsafeMutableRawPointer) {
     state.withLock { state in
-      guard let begin, let end = recorded(on: stream, &state) else { return state.lost += 1 }
+      guard let begin, let end = recorded(on: stream, &state) else {
+        if let begin { state.spare.append(begin) }
+        return state.lost += 1
+      }
       state.calls.append((name, begin, end))
       if state.calls.count >= Self.mostCalls { settle(&state) }
     }
@@ -99,8 +105,10 @@ public final class CUDAProfile: Sendable {
       guard driver.pointee.cuEventCreate(&handle, 0) == 0, let handle else { return nil }
       event = Event(handle: handle)
     }
-    guard let event, driver.pointee.cuEventRecord(event.handle, stream) == 0 else { return nil }
-    return event
+    guard let event else { return nil }
+    if driver.pointee.cuEventRecord(event.handle, stream) == 0 { return event }
+    state.spare.append(event)
+    return nil
   }
 
   /// Asks the device for the times of all calls.

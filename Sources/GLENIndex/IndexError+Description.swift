@@ -29,11 +29,18 @@ extension IndexError: CustomStringConvertible {
       let got = Self.text(ofCode: code)
       return "open index: there is none; expected \(path), got \"\(got)\"; check the path, or make "
         + "an index there first (`glen index`, or Retriever.save)"
+    case .fileSystem(Self.confirmation, let path, let code):
+      return
+        "\(Self.confirmation): \(path) has its new state, but the disk did not confirm it: expected "
+        + "success, got \"\(Self.text(ofCode: code))\" (errno \(code)); do nothing again, and check the disk"
     case .fileSystem(let operation, let path, let code):
       return "\(operation): \(path): expected success, got \"\(Self.text(ofCode: code))\" "
         + "(errno \(code)); check the path, its permissions, and the space left on the disk"
     }
   }
+
+  /// The operation that fails where everything is done and the disk does not confirm it.
+  static let confirmation = "confirm what was written"
 
   private static func text(ofCode code: Int32) -> String {
     guard let text = strerror(code) else { return "unknown error" }

@@ -37,6 +37,12 @@ package final class OpenFile: Sendable {
       // Linux takes less than 2 GB at a time, and macOS refuses more.
       let count = GLENPlatform.write(descriptor, rest.baseAddress, min(rest.count, 1 << 30))
       if count < 0, errno == EINTR { continue }
+      if count < 0, errno == EAGAIN {
+        // Whoever shares a pipe may have asked it not to block.
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        _ = poll(&waiting, 1, -1)
+        continue
+      }
       guard count > 0 else { throw SystemError(code: count < 0 ? errno : EIO) }
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }

@@ -16,8 +16,8 @@ struct Glen: ParsableCommand {
     abstract: "Generative retrieval: train, index, search and evaluate with GLEN.",
     discussion: """
       Exit codes: 0 success, 64 wrong usage or no such device, 65 bad input data, 66 missing input, 70 \
-      internal error, 74 output that cannot be written (a full disk, say), 75 a folder that another run has, \
-      130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
+      internal error, 74 output that cannot be written (a full disk, say), 75 a folder that another run has or \
+      an index that was replaced meanwhile, 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP.
       """,
     version: "0.1.0",
     subcommands: [
@@ -115,5 +115,6 @@ enum Failure {
   ]
   private static let writingOperations: Set = [
     "create file", "write file", "rename file", "make folder", "lock folder", "synchronise folder",
+    "confirm what was written",
   ]
 }

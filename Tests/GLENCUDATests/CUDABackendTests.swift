@@ -161,6 +161,7 @@ struct CUDABackendTests {
     let x = try Tensor(repeating: 1, shape: [1], on: backend)
     for _ in 0..<17_000 { backend.fill(x.region, with: 2, count: 1) }
     let profile = try #require(backend.profile)
+    #expect(profile.pendingCallCount == 17_001 - 16_384)
     #expect(profile.entries.map(\.count) == [17_001] && profile.lostCallCount == 0)
   }
 

@@ -96,6 +96,20 @@ struct RecordingTests {
     #expect(throws: ModelError.self) { try rollouts.states(of: [[]]) }
   }
 
+  /// A result of a recording that failed gives its memory back once.
+  @Test func aFailedRecordingFreesOnce() throws {
+    let backend = try hostBackend()
+    let x = try Tensor(repeating: 2, shape: [24], on: backend)
+    let work = backend.recording {
+      backend.fail("a grid that is too large")
+      return try add(x, x)
+    }
+    #expect(work == nil)
+    let others = try (0..<8).map { _ in try Tensor(unset: [24], on: backend) }
+    #expect(Set(others.map { $0.storage.address }).count == 8)
+    #expect(try add(x, x).values() == [Float](repeating: 4, count: 24))
+  }
+
   /// What reads a result cannot be recorded, and does no harm.
   @Test func workThatReadsItsResults() throws {
     let backend = try hostBackend()

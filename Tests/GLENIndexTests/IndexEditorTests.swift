@@ -224,6 +224,39 @@ import Testing
     }
   }
 
+  /// Where only the disk does not confirm at last, the changes are made: making them again would be refused.
+  @Test func aCommitThatIsNotConfirmedIsMade() throws {
+    try withTemporaryFolder { folder in
+      let segment = try IndexSegment(
+        Self.records(["0"]), keywords: nil, identifierLength: 3, vocabularySize: 6)
+      try IndexFolder.write(
+        IndexSnapshot([segment], identifierLength: 3, vocabularySize: 6, modelFingerprint: "m"),
+        to: folder)
+      var editor = try IndexEditor(folder: folder.path)
+      try editor.add(Self.records(["1"]))
+      var calls = 0
+      do throws(IndexError) {
+        _ = try editor.commit { path throws(IndexError) in
+          calls += 1
+          throw .fileSystem(operation: "synchronise folder", path: path, code: EIO)
+        }
+        Issue.record("it was confirmed")
+      } catch {
+        #expect(error.description.contains("has its new state"))
+      }
+      #expect(calls == 2 && !editor.hasChanges && editor.contains("1"))
+      #expect(try Set(IndexFolder.open(folder, verifying: true).entries.keys) == ["0", "1"])
+      // A disk that does better the second time is believed.
+      try editor.add(Self.records(["2"]))
+      calls = 0
+      try editor.commit { path throws(IndexError) in
+        calls += 1
+        if calls == 1 { throw .fileSystem(operation: "synchronise folder", path: path, code: EIO) }
+      }
+      #expect(try IndexFolder.open(folder, verifying: true).livingCount == 3)
+    }
+  }
+
   /// Documents that were added before the index kept keywords would never be found by theirs.
   @Test func keywordsThatAreMissingByNowAreAnError() throws {
     try withTemporaryFolder { folder in

@@ -102,7 +102,12 @@ struct IndexEditor: Sendable {
   ///
   /// - Parameter compacting: Whether to merge all segments into one without the deleted documents.
   @discardableResult
-  mutating func commit(compacting: Bool = false) throws(IndexError) -> Bool {
+  mutating func commit(
+    compacting: Bool = false,
+    confirm: (String) throws(IndexError) -> Void = { path throws(IndexError) in
+      try FileSystem.synchronize(folder: path)
+    }
+  ) throws(IndexError) -> Bool {
     let lock = try FolderLock(folder)
     defer { lock.release() }
     try refresh()
@@ -123,7 +128,7 @@ struct IndexEditor: Sendable {
     let next = try IndexSnapshot(
       segments, identifierLength: snapshot.identifierLength,
       vocabularySize: snapshot.vocabularySize, modelFingerprint: snapshot.modelFingerprint)
-    let (now, unconfirmed) = try IndexFolder.commit(next, in: folder)
+    let (now, unconfirmed) = try IndexFolder.commit(next, in: folder, confirm: confirm)
     // From here on the changes are the folder's, whatever else fails.
     (added, keywords, places, removed) = (DocumentRecords(), [], [:], [])
     // Where the new files cannot be mapped as well, what they were made of serves.

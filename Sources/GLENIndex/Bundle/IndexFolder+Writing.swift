@@ -53,7 +53,8 @@ extension IndexFolder {
   /// - Parameters:
   ///   - snapshot: What to save.
   ///   - url: The folder, which is made if it is not there.
-  /// - Throws: ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written;
+  /// - Throws: ``IndexError/fileSystem(operation:path:code:)`` if a file cannot be written, or if only the disk
+  ///   did not confirm at last that it has the new index, which is then there;
   ///   ``IndexError/foreignFolder(path:name:)`` if the folder has a `manifest.json` of something else.
   /// - Complexity: O(size of the index).
   public static func write(_ snapshot: IndexSnapshot, to url: URL) throws(IndexError) {
@@ -76,9 +77,14 @@ extension IndexFolder {
   ///
   /// Data files that the folder's manifest names and that the snapshot has mapped stay as they are.
   ///
-  /// - Parameter madeFolders: Folders that the caller has made, whose names have to reach the disk.
+  /// - Parameters:
+  ///   - madeFolders: Folders that the caller has made, whose names have to reach the disk.
+  ///   - confirm: Brings the new state's name to the disk; asked once more where it fails.
   static func commit(
-    _ snapshot: IndexSnapshot, in folder: String, madeFolders: [String] = []
+    _ snapshot: IndexSnapshot, in folder: String, madeFolders: [String] = [],
+    confirm: (String) throws(IndexError) -> Void = { path throws(IndexError) in
+      try FileSystem.synchronize(folder: path)
+    }
   ) throws(IndexError) -> (manifest: IndexManifest, unconfirmed: IndexError?) {
     let old = try? readManifest(in: folder)
     let present = old?.files ?? []
@@ -117,10 +123,13 @@ extension IndexFolder {
       throw error
     }
     do throws(IndexError) {
-      try FileSystem.synchronize(folder: folder)
+      do throws(IndexError) { try confirm(folder) } catch { try confirm(folder) }
     } catch {
       // A power loss may bring the old manifest back, which needs its files.
-      return (manifest, error)
+      guard case .fileSystem(_, let path, let code) = error else { return (manifest, error) }
+      return (
+        manifest, .fileSystem(operation: IndexError.confirmation, path: path, code: code)
+      )
     }
     removeStaleFiles(in: folder, keeping: manifest)
     return (manifest, nil)

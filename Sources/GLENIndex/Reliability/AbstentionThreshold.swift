@@ -66,7 +66,8 @@ public struct AbstentionThreshold: Sendable, Codable, Hashable {
       if isLast || sorted[index + 1].probability < answer.probability {
         // Beyond the last answer nothing is known.
         let next = isLast ? answer.probability * (1 - 1e-4) : sorted[index + 1].probability
-        body((answer.probability + next) / 2, index + 1, correct)
+        let middle = (answer.probability + next) / 2
+        body(middle > next ? middle : answer.probability, index + 1, correct)
       }
     }
   }

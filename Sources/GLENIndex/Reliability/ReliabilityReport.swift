@@ -18,7 +18,7 @@ public struct ReliabilityReport: Sendable, Codable, Hashable {
   public struct Coverage: Sendable, Codable, Hashable {
     /// The share of the questions that are answered.
     public var coverage: Double
-    /// The least probability that is answered.
+    /// From which probability on is answered: halfway to the next that is not.
     public var minimumProbability: Double
     /// The share of the answers that is right.
     public var accuracy: Double

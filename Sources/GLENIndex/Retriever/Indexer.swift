@@ -133,7 +133,7 @@ extension Retriever {
   /// - Throws: `IndexError.invalidDocuments` for a test double without a model;
   ///   `IndexError.foreignFolder` if the folder has a `manifest.json` of something else;
   ///   `IndexError.fileSystem`, or `TensorError.file` if the model's own files cannot be
-  ///   read; an earlier index is intact.
+  ///   read; an earlier index is intact, unless only the disk did not confirm at last that it has this one.
   public func save(to url: URL) throws {
     guard let model else {
       throw IndexError.invalidDocuments(

@@ -109,7 +109,7 @@ extension Retriever {
   ///   scores are not finite; what opening a model throws.
   /// - Complexity: O(size of the folder).
   public static func verify(_ url: URL) throws {
-    while true {
+    for _ in 0..<8 {
       let manifest = try IndexFolder.readManifest(in: url.path)
       do {
         return try verifyOnce(url)
@@ -118,6 +118,7 @@ extension Retriever {
         guard try IndexFolder.readManifest(in: url.path) != manifest else { throw error }
       }
     }
+    try verifyOnce(url)
   }
 
   private static func verifyOnce(_ url: URL) throws {

@@ -79,14 +79,10 @@ struct DatasetEntry: Equatable {
             throw LineProblem(
               expected: "numbers in \"metadata\" that a 64-bit float can hold", got: text)
           }
+          // A whole number that a float would change stays what it is as its digits.
           let isWhole = text.utf8.allSatisfy { $0 == 0x2D || (0x30...0x39).contains($0) }
-          guard !isWhole || Int(text).map({ $0.magnitude <= 1 << 53 }) ?? false else {
-            throw LineProblem(
-              expected:
-                "whole numbers in \"metadata\" of at most 2^53, which alone are exact; a string "
-                + "keeps all digits", got: text)
-          }
-          metadata[name] = .number(number)
+          let isExact = !isWhole || Int(text).map { $0.magnitude <= 1 << 53 } ?? false
+          metadata[name] = isExact ? .number(number) : .string(text)
         case .null, .object, .other: break
         }
       }

@@ -111,7 +111,7 @@ public struct IdentifierFile: Sendable, Equatable {
 
   /// The tokens and weights of documents, `[documents, n]` in row-major order each.
   ///
-  /// - Throws: `TrainingError.trainingData` if a document has no row, or a row no document.
+  /// - Throws: `TrainingError.missingIdentifier` if a document has no row, `.trainingData` if a row has no document.
   public func identifiers(
     of documents: [Document]
   ) throws(TrainingError) -> (tokens: [Int32], weights: [Float]) {

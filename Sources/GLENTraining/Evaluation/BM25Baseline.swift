@@ -34,7 +34,7 @@ public struct BM25Baseline: Sendable {
       let others = found.filter {
         !ignoresIdenticalIDs || ExactText($0.id) != ExactText(query.id)
       }
-      return RankedList(query: query.id, documents: Array(others.prefix(depth)))
+      return RankedList(query: query.id, documents: Array(others.prefix(max(depth, 0))))
     }
   }
 }

@@ -38,7 +38,7 @@ public struct HybridRanking: Sendable {
     }
     self.queries = queries
     self.candidates = candidates
-    self.depth = depth
+    self.depth = max(depth, 0)
     snapshot = retriever.snapshot
   }
 

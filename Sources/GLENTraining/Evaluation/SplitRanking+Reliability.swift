@@ -3,8 +3,8 @@ import GLENIndex
 extension SplitRanking {
   /// The best hit of each query with its probability, judged.
   ///
-  /// A query whose judgements are all 0 counts as one that the corpus does not answer. A filter
-  /// or `depth` plays no part: only the best hit is looked at.
+  /// A query whose judgements are all 0 counts as one that the corpus does not answer. `depth` plays no part,
+  /// because only the best hit is looked at, nor does `ignoresIdenticalIDs`: a search knows no query's id.
   ///
   /// - Throws: what searching throws.
   public func judgedAnswers(
@@ -13,12 +13,10 @@ extension SplitRanking {
     var answers: [JudgedAnswer] = []
     try forEachQuery(queries, retriever) { query, scores in
       let grades = judgements.grades[ExactText(query.id)] ?? [:]
-      let filter = allowedDocuments(for: query, in: retriever.snapshot).map(retriever.filter)
       answers.append(
         JudgedAnswer(
           try retriever.hits(
-            for: scores, of: query.text, limit: 1,
-            options: SearchOptions(mode: mode, filter: filter)),
+            for: scores, of: query.text, limit: 1, options: SearchOptions(mode: mode)),
           correct: Set(grades.filter { $0.value > 0 }.keys)))
     }
     return answers

@@ -29,14 +29,11 @@ public struct SplitRanking: Sendable {
     of queries: [Query], by retriever: Retriever, progress: (Int) -> Void = { _ in }
   ) throws -> [RankedList] {
     var result: [RankedList] = []
-    // One more, where one may have to go.
-    let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
-    func add(_ query: Query, _ ranked: [RankedDocument]) {
-      let own = identicalDocument(to: query, in: retriever.snapshot)
+    func add(_ query: Query, _ ranked: some Sequence<RankedDocument>) {
       result.append(
         RankedList(
           query: query.id,
-          documents: ranked.filter { $0.document != own }.prefix(depth).map {
+          documents: ranked.map {
             ScoredDocument(
               id: retriever.snapshot.id(ofDocument: $0.document), score: $0.score)
           }))
@@ -44,14 +41,18 @@ public struct SplitRanking: Sendable {
     }
     if let scanner, mode == .exact {
       let search = try retriever.search(on: scanner)
+      // One more, where one may have to go: a scan has one filter for all queries.
+      let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
       try forEachPart(queries, retriever, size: 512) { part, scores in
         for (query, ranked) in zip(part, try search.rank(scores, limit: limit)) {
-          add(query, ranked)
+          let own = identicalDocument(to: query, in: retriever.snapshot)
+          add(query, ranked.filter { $0.document != own }.prefix(max(depth, 0)))
         }
       }
     } else {
       try forEachQuery(queries, retriever) { query, scores in
-        add(query, try retriever.rank(scores, limit: limit, mode: mode))
+        let filter = allowedDocuments(for: query, in: retriever.snapshot).map(retriever.filter)
+        add(query, try retriever.rank(scores, limit: depth, mode: mode, filter: filter))
       }
     }
     return result

@@ -92,6 +92,15 @@ import Testing
       try writer.add([ToyModel.documents[31]])
       let error = #expect(throws: IndexError.self) { try writer.commit() }
       #expect(error?.description.contains("another model") == true)
+      // A writer that has asked no model yet finds that its own is gone.
+      let late = try IndexWriter(opening: url)
+      try Indexer(model: ToyModel.folder(in: folder, seed: 3)).index(
+        Array(ToyModel.documents.prefix(24))
+      ).save(to: url)
+      #expect(throws: IndexError.replacedMeanwhile(path: url.path)) {
+        try late.add([ToyModel.documents[31]])
+      }
+      try other.index(Array(ToyModel.documents.prefix(24))).save(to: url)
       try writer.discardChanges()
       let document = ToyModel.documents[31]
       try writer.add([document])

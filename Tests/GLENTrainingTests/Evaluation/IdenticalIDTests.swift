@@ -69,7 +69,7 @@ struct IdenticalIDTests {
     #expect(try fused(false).parts.keywords[3].documents.first?.id == queries[3].id)
   }
 
-  @Test("And shuffles of collisions, and the answers that are judged")
+  @Test("And shuffles of collisions")
   func shuffles() throws {
     let metric = try RankingMetric("MRR@10")
     func value(_ ranking: SplitRanking) throws -> Double {
@@ -79,12 +79,18 @@ struct IdenticalIDTests {
         ).summary(count: 50).mean[metric])
     }
     #expect(try value(ranking) > value(SplitRanking(depth: 5)))
-    let answers = try ranking.judgedAnswers(to: queries, by: retriever, against: judgements)
-    let best = try ranking.rankings(of: queries, by: retriever).map { $0.documents.first?.id }
-    for (query, (answer, id)) in zip(queries, zip(answers, best)) {
-      let grades = judgements.grades[ExactText(query.id)] ?? [:]
-      #expect(answer.isCorrect == (grades[ExactText(try #require(id))] == 1))
+  }
+
+  /// As if the document were not in the index: a beam keeps another in its place.
+  @Test("A beam does not spend its width on the query's own document")
+  func beam() throws {
+    var beam = SplitRanking(depth: 5, mode: .beam(1))
+    beam.ignoresIdenticalIDs = true
+    let alone = try index.retriever { [Int32($0) + 5, 7] }
+    for list in try beam.rankings(of: queries, by: alone) {
+      #expect(list.documents.count == 1 && list.documents[0].id != list.query)
     }
+    #expect(try SplitRanking(depth: -1).rankings(of: queries, by: retriever)[0].documents.isEmpty)
   }
 
   @Test("BEIR's layout wants it, the numbers of others say nothing")
