@@ -3,7 +3,7 @@ import GLENTensor
 import Synchronization
 
 /// The gradients of keys and values that all steps of a rollout read, written once.
-extension CUDABackend {
+extension CUDABackend: KeyGradientGatherer {
   /// Of all heads that the kernels of single queries take: a third of what a rollout's way back would read and write otherwise.
   public func gathersKeyGradients(headWidth: Int) -> Bool { headWidth <= Self.widestHead }
 

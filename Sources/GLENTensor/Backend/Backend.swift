@@ -143,16 +143,6 @@ public protocol Backend: AnyObject, Sendable {
   /// The gradients of `attention`.
   func attentionBackward(_ attention: AttentionArguments, _ gradients: AttentionGradients)
 
-  /// Whether the gradients of keys and values that several attentions of single queries read are made at
-  /// once, by the two functions below; others are not asked.
-  func gathersKeyGradients(headWidth: Int) -> Bool
-  /// The gradient of the queries of attention of single queries, without a bias, and the step's weights.
-  func attentionQueriesBackward(_ step: AttentionStep, dQueries: Region, accumulating: Bool)
-  /// The gradients of keys and values from the steps that have read them.
-  func attentionKeysBackward(
-    _ steps: [AttentionStep], dKeys: Region, dValues: Region, accumulatingKeys: Bool,
-    accumulatingValues: Bool)
-
   // MARK: Reductions and the optimiser
 
   /// out[0] = scale * sum of x.
@@ -382,25 +372,6 @@ public struct AttentionGradients: Sendable {
   }
 }
 
-/// One of several attentions over the same keys and values, on its way back.
-///
-/// For key j of a sequence, of whose only query q is the row and dO that of the output's gradient,
-/// `dKeys[j, h] = Σ weights[0, h, j] q[h]` and `dValues[j, h] = Σ weights[1, h, j] dO[h]`, over the steps: the
-/// gradient of the score, and the probability behind its dropout.
-public struct AttentionStep: Sendable {
-  /// What was computed.
-  public var attention: AttentionArguments
-  /// The gradient of the output.
-  public var dOutput: Region
-  /// [2, heads, total keys].
-  public var weights: Region
-
-  /// An attention with the gradient of its output, and room for weights.
-  public init(attention: AttentionArguments, dOutput: Region, weights: Region) {
-    (self.attention, self.dOutput, self.weights) = (attention, dOutput, weights)
-  }
-}
-
 /// Work that a device does again as one piece.
 public protocol RecordedWork: AnyObject, Sendable {
   /// Writes ids where the work reads them, and gives a copy of what it makes of them; nil if it can no
@@ -434,24 +405,6 @@ extension Backend {
 
   /// Memory costs the same wherever it is.
   public func discardIdleMemory() {}
-
-  /// No.
-  public func gathersKeyGradients(headWidth: Int) -> Bool { false }
-
-  /// Not asked.
-  public func attentionQueriesBackward(
-    _ step: AttentionStep, dQueries: Region, accumulating: Bool
-  ) {
-    preconditionFailure("\(name) does not gather gradients of keys")
-  }
-
-  /// Not asked.
-  public func attentionKeysBackward(
-    _ steps: [AttentionStep], dKeys: Region, dValues: Region, accumulatingKeys: Bool,
-    accumulatingValues: Bool
-  ) {
-    preconditionFailure("\(name) does not gather gradients of keys")
-  }
 
   /// Nothing is recorded.
   public func recording(of body: () throws -> Tensor) -> (any RecordedWork)? { nil }

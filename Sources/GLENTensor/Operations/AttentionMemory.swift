@@ -2,8 +2,8 @@ import Synchronization
 
 /// Keys and values that several attentions read, as the steps of a rollout read an encoder's.
 ///
-/// Each of these attentions would add to gradients as long as all keys and values. On a backend that
-/// `gathersKeyGradients` they leave what the gradients are made of instead, two numbers for each key and head
+/// Each of these attentions would add to gradients as long as all keys and values. On a
+/// `KeyGradientGatherer` they leave what the gradients are made of instead, two numbers for each key and head
 /// (`AttentionStep`), and the gradients are written once, when all have gone back.
 public struct AttentionMemory: Sendable {
   /// The keys, `[total keys, heads × headWidth]`.
@@ -13,12 +13,15 @@ public struct AttentionMemory: Sendable {
   /// The number of heads.
   public let heads: Int
   private let gathered: Gathered?
+  /// An empty value on the tape before the attentions: a gradient of it says that one has gone back.
+  private let signal: Input?
 
   /// What the attentions have left so far.
   private final class Gathered: Sendable {
     let steps = Mutex<[AttentionStep]>([])
-    /// An empty value on the tape before the attentions: a gradient of it says that one has gone back.
-    let signal: Mutex<Input?> = Mutex(nil)
+    let backend: any KeyGradientGatherer
+
+    init(on backend: any KeyGradientGatherer) { self.backend = backend }
   }
 
   /// A memory of keys and values, which may be tracked.
@@ -32,28 +35,27 @@ public struct AttentionMemory: Sendable {
       expected: "keys and values of one shape [total keys, h·d]",
       got: "\(keys.shape) and \(values.shape)")
     (self.keys, self.values, self.heads) = (keys, values, heads)
-    guard let tape, keys.backend.gathersKeyGradients(headWidth: keys.width / heads)
+    guard let tape, let backend = keys.backend as? any KeyGradientGatherer,
+      backend.gathersKeyGradients(headWidth: keys.width / heads)
     else {
-      gathered = nil
+      (gathered, signal) = (nil, nil)
       return
     }
-    let gathered = Gathered()
+    let gathered = Gathered(on: backend)
     let inputs = (Input(keys), Input(Operation.apart(values, from: keys)))
-    let signal = tape.record(try Tensor(unset: [0], on: keys.backend)) {
-      (gradients, gradient) throws(TensorError) in
+    let signal = tape.record(try Tensor(unset: [0], on: backend)) {
+      (gradients, _) throws(TensorError) in
       let steps = gathered.steps.withLock { steps in
         defer { steps = [] }
         return steps
       }
-      let backend = gradient.backend
-      let toKeys = try gradients.target(for: inputs.0, on: backend)
-      let toValues = try gradients.target(for: inputs.1, on: backend)
-      backend.attentionKeysBackward(
+      let toKeys = try gradients.target(for: inputs.0, on: gathered.backend)
+      let toValues = try gradients.target(for: inputs.1, on: gathered.backend)
+      gathered.backend.attentionKeysBackward(
         steps, dKeys: toKeys.region, dValues: toValues.region,
         accumulatingKeys: toKeys.accumulating, accumulatingValues: toValues.accumulating)
     }
-    gathered.signal.withLock { $0 = Input(signal) }
-    self.gathered = gathered
+    (self.gathered, self.signal) = (gathered, Input(signal))
   }
 
   /// Multi-head attention of at most one query a sequence, softmax(Q Kᵀ) V, over this memory.
@@ -63,8 +65,7 @@ public struct AttentionMemory: Sendable {
     queries: Tensor, queryOffsets: SequenceOffsets, keyOffsets: SequenceOffsets,
     dropout: DropoutMask? = nil
   ) throws(TensorError) -> Tensor {
-    guard let gathered, let signal = gathered.signal.withLock({ $0 }), queryOffsets.longest <= 1
-    else {
+    guard let gathered, let signal, queryOffsets.longest <= 1 else {
       return try attention(
         queries: queries, keys: keys, values: values, heads: heads, queryOffsets: queryOffsets,
         keyOffsets: keyOffsets, dropout: dropout)
@@ -76,7 +77,7 @@ public struct AttentionMemory: Sendable {
     guard let tape else { return output }
     let input = Input(queries)
     return tape.record(output) { (gradients, dOutput) throws(TensorError) in
-      let backend = dOutput.backend
+      let backend = gathered.backend
       let weights = try Tensor(unset: [2, heads, keyOffsets.totalLength], on: backend)
       let toQueries = try gradients.target(for: input, on: backend)
       let step = AttentionStep(
