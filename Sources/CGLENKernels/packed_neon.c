@@ -4,7 +4,7 @@
 #include <arm_neon.h>
 
 // Neon with the dot-product extension; packed.c describes the layout. A panel is four registers of
-// sums. Compiled for Arm, but not run there yet.
+// sums. Run on QEMU (Scripts/check-arm), and not on a processor yet.
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 
 // Adds the products of four outputs' groups with a row's four bytes.

@@ -37,13 +37,15 @@ GLEN_INLINE void finish(const small_product *p, long r, long j, long c, float su
 }
 
 // Macros: functions that returned a vector would warn about their calling convention.
-typedef float lane16 __attribute__((vector_size(64)));
-typedef float lane16_unaligned __attribute__((vector_size(64), aligned(4)));
 typedef float lane8 __attribute__((vector_size(32)));
 typedef float lane8_unaligned __attribute__((vector_size(32), aligned(4)));
 typedef float lane4 __attribute__((vector_size(16)));
-#define LOAD16(p) (*(const lane16_unaligned *)(p))
 #define LOAD8(p) (*(const lane8_unaligned *)(p))
+
+#if defined(__x86_64__)
+typedef float lane16 __attribute__((vector_size(64)));
+typedef float lane16_unaligned __attribute__((vector_size(64), aligned(4)));
+#define LOAD16(p) (*(const lane16_unaligned *)(p))
 
 GLEN_INLINE float total(const lane16 *v) {
   float parts[16], sum = 0;
@@ -109,6 +111,7 @@ GLEN_INLINE void wide_product(const small_product *p, long first, long last) {
   for (; j + 4 <= last; j += 4) wide_columns(4, p, j);
   for (; j < last; j++) wide_columns(1, p, j);
 }
+#endif
 
 // Sums of the parts of four vectors.
 GLEN_INLINE void totals(const lane8 *v, float *to) {
