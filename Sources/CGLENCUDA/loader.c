@@ -13,7 +13,7 @@ typedef struct {
   const char *file_names[4];
   const char *symbols[most_functions];
   void *functions[most_functions];
-  int is_loaded;
+  int has_looked, is_loaded;
   char tried[message_size];
 } library;
 
@@ -85,12 +85,13 @@ static int open_folders(library *self, const char *variable) {
 static int load(library *self) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   pthread_mutex_lock(&lock);
-  if (!self->is_loaded) {
-    self->tried[0] = 0;
+  // Once, whatever comes of it: others may be reading what was tried.
+  if (!self->has_looked) {
     self->is_loaded = open_folders(self, "GLEN_CUDA_PATH") || open_folders(self, "VIRTUAL_ENV");
     for (int name = 0; self->file_names[name] && !self->is_loaded; name++)
       self->is_loaded = open_file(self, self->file_names[name]);
     if (!self->is_loaded) self->is_loaded = open_below(self, "/usr/local/cuda");
+    self->has_looked = 1;
   }
   pthread_mutex_unlock(&lock);
   return self->is_loaded;

@@ -50,7 +50,7 @@ GLEN_INLINE int glen_kernels(void) {
 #pragma clang fp contract(fast) reassociate(on)
 
 // exp(x) by range reduction to [-ln2/2, ln2/2] and a polynomial; below 2 units in the last place
-// where the result is a normal number, and 0 below -87.3. Branch-free, so that it vectorises;
+// from -87.3 to 88.3, 0 below and never more than exp(88.3). Branch-free, so that it vectorises;
 // expf is a call.
 GLEN_INLINE float glen_exp(float x) {
   float bounded = x < -87.3f ? -87.3f : (x > 88.3f ? 88.3f : x);

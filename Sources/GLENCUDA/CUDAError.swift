@@ -1,3 +1,5 @@
+import GLENPlatform
+
 /// Why there is no CUDA device to compute on.
 public enum CUDAError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A library that could not be loaded, and what was tried.
@@ -26,4 +28,9 @@ public enum CUDAError: Error, Sendable, Equatable, CustomStringConvertible {
     case .noKernels: "CUDA: this build has no kernels; build with Swift 6.2 or newer"
     }
   }
+}
+
+extension CUDAError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
 }

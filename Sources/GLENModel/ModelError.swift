@@ -1,3 +1,5 @@
+import GLENPlatform
+
 /// What can go wrong in models and their folders.
 public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
   /// A configuration that no model can have.
@@ -18,4 +20,9 @@ public enum ModelError: Error, Sendable, Equatable, CustomStringConvertible {
     case .input(let reason): reason
     }
   }
+}
+
+extension ModelError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
 }

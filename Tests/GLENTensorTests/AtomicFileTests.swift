@@ -16,6 +16,26 @@ struct AtomicFileTests {
     #expect(try folder.get().names == ["file"])
   }
 
+  /// Whoever kept a file to themselves finds it so after the next save.
+  @Test(arguments: [0o600, 0o640, 0o664]) func permissionsStay(mode: Int) throws {
+    let url = try folder.get().file("private")
+    try Data("first".utf8).write(to: url)
+    try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: url.path)
+    try AtomicFile.write(Data("second".utf8), to: url)
+    #expect(try Data(contentsOf: url) == Data("second".utf8))
+    let attributes = try FileManager.default.attributesOfItem(atPath: url.path)
+    #expect(attributes[.posixPermissions] as? Int == mode)
+  }
+
+  /// File systems end names at 255 bytes.
+  @Test func aLongNameIsWritten() throws {
+    let name = String(repeating: "ä", count: 127)
+    let url = try folder.get().file(name)
+    for text in ["first", "second"] { try AtomicFile.write(Data(text.utf8), to: url) }
+    #expect(try Data(contentsOf: url) == Data("second".utf8))
+    #expect(try folder.get().names == [name])
+  }
+
   /// Standard output may be a file to which others write, too.
   @Test func anOpenDescriptorIsWrittenWhereItStands() throws {
     let folder = try folder.get()

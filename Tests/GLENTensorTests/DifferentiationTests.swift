@@ -44,6 +44,26 @@ struct DifferentiationTests {
     #expect(try seed.values() == [5, 7])
   }
 
+  /// Its memory is a quarter of what its shape says.
+  @Test(arguments: LowPrecision.allCases)
+  func lowPrecisionIsNoGradient(precision: LowPrecision) throws {
+    let x = try Tensor(repeating: 0.5, shape: [64, 64])
+    let packed = try x.packed(as: precision)
+    func pullback() throws -> Pullback {
+      try valueWithPullback(of: [x]) { [try scaled($0[0], by: 2)] }.pullback
+    }
+    #expect(throws: TensorError.self) { try pullback()([packed]) }
+    var sum = Gradients()
+    sum["0"] = packed
+    #expect(throws: TensorError.self) { try pullback()([x], addingTo: &sum) }
+    #expect(throws: TensorError.self) { try sum.norm() }
+    var floats = Gradients()
+    floats["0"] = x
+    #expect(throws: TensorError.self) { try floats.add(sum) }
+    #expect(throws: TensorError.self) { try sum.add(floats) }
+    #expect(try floats["0"]?.values() == x.values())
+  }
+
   @Test func aParameterWithoutInfluenceHasNoGradient() throws {
     let x = try Tensor([1], shape: [1])
     let (value, gradients) = try valueAndGradient(of: [x, x]) { try sum($0[1]) }

@@ -35,10 +35,37 @@ struct NumericsTests {
   @Test func exponentialsHaveTheirLimits() {
     let values = exponentials([-.infinity, -1000, -87.4, 0, 1000, .infinity, .nan])
     #expect(values[0..<4] == [0, 0, 0, 1])
-    // Beyond the range of float the greatest is given; every use subtracts a maximum first.
+    // Beyond the range of float it stays what it was there.
     #expect(values[4].isFinite && values[4] > 2e38)
     #expect(values[5].isFinite)
     #expect(values[6].isNaN)
+  }
+
+  /// x sigmoid(2u) is 0 or x far out, and its slope 0 or 1, though the square of x is infinite there.
+  @Test func aGatedGELUHasItsLimits() throws {
+    let x: [Float] = [-3e38, -2e19, -1e13, -1e12, -30, -10, -6, 6, 10, 30, 1e13, 2e19, 1e38]
+    let gate = try Tensor(x, shape: [x.count])
+    let ones = try Tensor(repeating: 1, shape: [x.count])
+    let (values, pullback) = try valueWithPullback(of: [gate]) {
+      [try gatedGELU(gate: $0[0], up: ones)]
+    }
+    let slopes = try #require(try pullback([ones])["0"]).values()
+    for (place, (y, slope)) in try zip(values[0].values(), slopes).enumerated() {
+      let isPositive = x[place] > 0
+      #expect(abs(y - (isPositive ? x[place] : 0)) <= 1e-6, "at \(x[place])")
+      #expect(abs(slope - (isPositive ? 1 : 0)) < 1e-5, "at \(x[place])")
+    }
+    let nothing = try Tensor([.nan], shape: [1])
+    #expect(try gatedGELU(gate: nothing, up: nothing).values()[0].isNaN)
+  }
+
+  /// A loss depends on what the logits differ by, not on where they lie.
+  @Test(arguments: [0, 100, 1024, 4096] as [Float])
+  func aSmallLossKeepsItsDigits(offset: Float) throws {
+    let logits = try Tensor([offset, offset - 10, offset - 10], shape: [1, 3])
+    let loss = try crossEntropy(logits: logits, targets: TokenIDs([0])).scalar()
+    let exact = log1p(2 * exp(-10.0))
+    #expect(abs(Double(loss) - exact) < 0.01 * exact)
   }
 
   private func softmax(_ x: [Float], width: Int, mask: [Float]? = nil) throws -> [Float] {

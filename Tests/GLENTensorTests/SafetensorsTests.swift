@@ -201,6 +201,10 @@ struct SafetensorsTests {
         entry(shape: "[9223372036854775807,2,0]", offsets: "[0,0]"),
         "w: the shape [9223372036854775807, 2, 0] is impossible"
       ),
+      (
+        entry(shape: "[0,9223372036854775807,2]"),
+        "w: the shape [0, 9223372036854775807, 2] is impossible"
+      ),
       (entry(shape: "[99999999999999999999]"), notJSON),
       (entry(shape: "[1.5]"), notJSON),
       (entry(dtype: "1"), notJSON),

@@ -187,10 +187,28 @@ struct TensorErrorTests {
       ),
       ("stack: there are no steps", { _ = try stack([]) }),
       (
-        "identifierRepresentation: the temperature is 0.0; expected above 0",
+        "identifierRepresentation: the temperature is 0.0; expected a number above 0 with an inverse",
         {
           _ = try identifierRepresentation(states: x, table: x, scale: 1, temperature: 0, mask: nil)
         }
+      ),
+      (
+        "identifierRepresentation: the temperature is inf; expected a number above 0 with an inverse",
+        {
+          _ = try identifierRepresentation(
+            states: x, table: x, scale: 1, temperature: .infinity, mask: nil)
+        }
+      ),
+      (
+        "identifierRepresentation: the temperature is 1e-45; expected a number above 0 with an inverse",
+        {
+          _ = try identifierRepresentation(
+            states: x, table: x, scale: 1, temperature: .leastNonzeroMagnitude, mask: nil)
+        }
+      ),
+      (
+        "SequenceOffsets: over 2147483647 rows; use a smaller batch",
+        { _ = try SequenceOffsets(lengths: [5, Int.max]) }
       ),
       (
         "SequenceOffsets: sequence 1 is empty; give it an end token",
@@ -237,6 +255,22 @@ struct TensorErrorTests {
         {
           _ = try valueWithPullback(of: [x]) { outer in
             try valueWithPullback(of: [x]) { [try add($0[0], outer[0])] }.values
+          }
+        }
+      ),
+      (
+        "joined: the operands belong to two differentiations",
+        {
+          _ = try valueWithPullback(of: [x]) { outer in
+            try valueWithPullback(of: [x]) { [try joined([x, outer[0], $0[0]])] }.values
+          }
+        }
+      ),
+      (
+        "stack: the operands belong to two differentiations",
+        {
+          _ = try valueWithPullback(of: [x]) { outer in
+            try valueWithPullback(of: [x]) { [try stack([x, outer[0], $0[0]])] }.values
           }
         }
       ),

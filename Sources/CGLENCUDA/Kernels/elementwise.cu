@@ -100,8 +100,10 @@ GLEN_KERNEL(glen_gated_gelu_backward, const float *gate, const unsigned short *g
     float x = gate_halves ? glen_widen(gate_halves[i]) : gate[i];
     float u = up_halves ? glen_widen(up_halves[i]) : up[i];
     float d = dhalves ? glen_widen(dhalves[i]) : dy[i], sigmoid = glen_gelu_sigmoid(x);
-    float slope = 2 * 0.7978845608028654f * (1 + 3 * 0.044715f * x * x);
-    float derivative = sigmoid + x * sigmoid * (1 - sigmoid) * slope;
+    // Beyond 20 sigmoid (1 - sigmoid) is 0 in either direction, while the square of x may be infinite.
+    float near = x < -20 ? -20 : x > 20 ? 20 : x;
+    float slope = 2 * 0.7978845608028654f * (1 + 3 * 0.044715f * near * near);
+    float derivative = sigmoid + near * sigmoid * (1 - sigmoid) * slope;
     float of_gate = d * u * derivative, of_up = d * x * sigmoid;
     if (accumulates_gate) of_gate += dgate[i];
     if (accumulates_up) of_up += dup[i];

@@ -55,7 +55,7 @@ GLEN_KERNEL(glen_cross_entropy, float *x, const int *targets, float scale, float
     return;
   }
   glen_softmax_parts parts = glen_softmax_row(row, 0, 1, width);
-  if (glen_thread() == 0) losses[glen_block().x] = logf(parts.sum) + parts.max - row[target];
+  if (glen_thread() == 0) losses[glen_block().x] = logf(parts.sum) + (parts.max - row[target]);
   glen_barrier();
   float factor = scale / parts.sum;
   for (long i = glen_thread(); i < width; i += glen_threads())

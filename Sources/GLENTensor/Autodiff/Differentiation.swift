@@ -30,8 +30,8 @@ public struct Pullback {
 ///
 /// - Throws: what `body` throws, and `TensorError.invalidArgument` if it returns a value of another
 ///   differentiation or a parameter is of low precision. The pullback throws `TensorError.shapeMismatch` for a seed that has not its
-///   value's shape, `.backendMismatch` for one on another backend, and `.invalidArgument` if it is
-///   called again.
+///   value's shape, `.backendMismatch` for one on another backend, and `.invalidArgument` for one of low precision or
+///   if it is called again.
 public func valueWithPullback<Model: ParameterContainer>(
   of model: Model, _ body: (Model) throws -> [Tensor]
 ) throws -> (values: [Tensor], pullback: Pullback) {
@@ -67,6 +67,7 @@ public func valueWithPullback<Model: ParameterContainer>(
     for ((seed, input), backend) in zip(zip(seeds, inputs), backends) {
       guard let seed else { continue }
       try Operation.require(seed.storage, on: backend, "pullback")
+      if let precision = seed.precision { throw Operation.lowPrecision("pullback", precision) }
       guard seed.shape == input.shape else {
         throw TensorError.shapeMismatch(
           operation: "pullback", expected: "\(input.shape)", got: "\(seed.shape)")
@@ -76,6 +77,9 @@ public func valueWithPullback<Model: ParameterContainer>(
     for (name, input, backend) in parameters {
       guard let own = sum[name] else { continue }
       try Operation.require(own.storage, on: backend, "pullback: the sum's \(name)")
+      if let precision = own.precision {
+        throw Operation.lowPrecision("pullback: the sum's \(name)", precision)
+      }
       guard own.shape == input.shape else {
         throw TensorError.shapeMismatch(
           operation: "pullback: the sum's \(name)", expected: "\(input.shape)",

@@ -20,8 +20,10 @@ public struct Gradients: Sendable {
   /// Adds other gradients, name by name.
   ///
   /// - Throws: `TensorError.outOfMemory`, `.shapeMismatch` if two of a name differ in shape,
-  ///   `.backendMismatch` if they live on different backends.
+  ///   `.backendMismatch` if they live on different backends, `.invalidArgument` for low precision.
   public mutating func add(_ other: Gradients) throws(TensorError) {
+    try other.requireFloat32()
+    try requireFloat32()
     for (name, tensor) in other.tensors {
       if let sum = tensors[name] {
         try Operation.require(
@@ -39,11 +41,20 @@ public struct Gradients: Sendable {
     }
   }
 
+  /// Rounded weights are fewer bytes than arithmetic on their shape would read.
+  private func requireFloat32() throws(TensorError) {
+    for (name, tensor) in tensors {
+      guard let precision = tensor.precision else { continue }
+      throw Operation.lowPrecision("gradient of \(name)", precision)
+    }
+  }
+
   /// The Euclidean norm of all gradients together.
   ///
-  /// - Throws: `TensorError.backendFailure`, `.outOfMemory`, and `.backendMismatch` for gradients on
-  ///   several devices.
+  /// - Throws: `TensorError.backendFailure`, `.outOfMemory`, `.backendMismatch` for gradients on
+  ///   several devices, and `.invalidArgument` for low precision.
   public func norm() throws(TensorError) -> Float {
+    try requireFloat32()
     let sorted = tensors.sorted { $0.key < $1.key }
     guard let backend = sorted.first?.value.backend else { return 0 }
     for (name, tensor) in sorted {

@@ -50,7 +50,7 @@ extension ParameterContainer {
     return result
   }
 
-  /// The same container with all parameters on another backend.
+  /// The same container with all parameters on another backend; no gradient flows back through it.
   ///
   /// - Throws: `TensorError.outOfMemory`.
   public func moved(to backend: any Backend) throws -> Self {

@@ -28,7 +28,7 @@ extension CPUBackend {
   /// Multi-head attention; each thread takes whole heads, or whole sequences if heads are few.
   public func attention(_ a: AttentionArguments) {
     let inner = a.heads * a.headWidth
-    parallelHeads(a) { head, sequences, bias, scratch in
+    parallelHeads(a, area: Self.largestArea(a), areas: 1) { head, sequences, bias, scratch in
       let column = head * a.headWidth
       let logSums = a.logSums.floats + head * a.totalQueries
       for index in sequences {
@@ -63,15 +63,15 @@ extension CPUBackend {
   /// dQ = dS K, dK = dSᵀ Q, and the bias of a distance gets the sum of its dS.
   public func attentionBackward(_ a: AttentionArguments, _ g: AttentionGradients) {
     let inner = a.heads * a.headWidth
-    let area = a.longestQueries * a.longestKeys
-    parallelHeads(a) { head, sequences, bias, scratch in
+    let (area, areas) = (Self.largestArea(a), a.dropout == nil ? 2 : 3)
+    parallelHeads(a, area: area, areas: areas) { head, sequences, bias, scratch in
       let column = head * a.headWidth
       let logSums = a.logSums.floats + head * a.totalQueries
       let dBias = g.dBias.flatMap { _ in bias.map { HeadBias(zeroed: $0.reach) } }
       let p = scratch
       let dp = scratch + area
       let dropped = scratch + 2 * area
-      let delta = scratch + 3 * area
+      let delta = scratch + areas * area
       for index in sequences {
         let s = Sequence(a, index)
         let queryStart = s.firstQuery * inner + column
@@ -131,17 +131,22 @@ extension CPUBackend {
     }
   }
 
+  /// The elements of the largest sequence's score matrix.
+  private static func largestArea(_ a: AttentionArguments) -> Int {
+    (0..<a.sequences).lazy.map { Sequence(a, $0) }.map { $0.queries * $0.keys }.max() ?? 0
+  }
+
   /// Calls `body` for every head and all its sequences, or parts of them, with the head's bias and
-  /// scratch memory for three score matrices and a column.
+  /// scratch memory for some score matrices and a column.
   private func parallelHeads(
-    _ a: AttentionArguments,
+    _ a: AttentionArguments, area: Int, areas: Int,
     _ body: (Int, Range<Int>, HeadBias?, UnsafeMutablePointer<Float>) -> Void
   ) {
     let work = a.totalQueries * a.longestKeys * a.headWidth
     let grain = 1 + (1 << 16) / max(work, 1)
     func run(_ heads: Range<Int>, _ sequences: Range<Int>) {
       let scratch = UnsafeMutablePointer<Float>.allocate(
-        capacity: 3 * a.longestQueries * a.longestKeys + a.longestQueries)
+        capacity: areas * area + a.longestQueries)
       defer { scratch.deallocate() }
       let bias = a.bias.map { HeadBias(zeroed: $0.reach) }
       defer { bias?.values.deallocate() }

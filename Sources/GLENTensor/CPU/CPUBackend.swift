@@ -29,9 +29,7 @@ public final class CPUBackend: Backend {
   /// `GLEN_CPU_KERNELS` says (`portable`, `neon`, `avx2` or `avx512`) or the widest there are. All other
   /// loops go by that variable alone, as it is when the first of them runs.
   public init(threadCount: Int? = nil, instructionSet: InstructionSet? = nil) {
-    let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
-    let wanted = threadCount ?? environment ?? Self.processorCount
-    self.threadCount = min(max(wanted, 1), 256)
+    self.threadCount = min(max(threadCount ?? Self.defaultThreadCount, 1), 256)
     self.instructionSet =
       instructionSet ?? InstructionSet.allCases.first { $0.kernels == glen_kernel_limit() }
       ?? .portable
@@ -40,6 +38,12 @@ public final class CPUBackend: Backend {
   }
 
   deinit { glen_team_destroy(team) }
+
+  /// As many threads as the environment asks for, or one for each processor.
+  package static var defaultThreadCount: Int {
+    let environment = ProcessInfo.processInfo.environment["GLEN_THREADS"].flatMap { Int($0) }
+    return min(max(environment ?? processorCount, 1), 256)
+  }
 
   /// Processors that there are for this process: no more than its container may use of them.
   private static var processorCount: Int {

@@ -3,7 +3,7 @@ import GLENPlatform
 /// Writes a file so that its name never shows anything but the old or the whole new contents.
 ///
 /// The bytes go to a temporary file beside it, are flushed to the disk, and then take the name. A
-/// symbolic link is followed; what is no file (a pipe, a terminal) is written directly, and so is what the
+/// symbolic link is followed, and a file that is replaced keeps its permissions; what is no file (a pipe, a terminal) is written directly, and so is what the
 /// process has open, as `/dev/stdout` names it, wherever that leads.
 public enum AtomicFile {
   /// Writes the parts that `body` hands over, in order.
@@ -86,7 +86,7 @@ public enum AtomicFile {
 
   /// Gives a file a second name, in place of what has that name.
   private static func keep(_ url: URL, as other: URL) {
-    let temporary = other.path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+    let temporary = temporaryName(other.path)
     guard link(url.path, temporary) == 0 else { return }
     // Two names of one file are left as they are.
     if rename(temporary, other.path) != 0 || access(temporary, F_OK) == 0 { unlink(temporary) }
@@ -119,12 +119,28 @@ public enum AtomicFile {
     unlink(temporary)
   }
 
+  /// A name beside a file's that no other has.
+  ///
+  /// `removeLeftovers` knows it. A long name is cut, because names
+  /// end at 255 bytes.
+  private static func temporaryName(_ path: String) -> String {
+    let folder = path.lastIndex(of: "/").map { path[...$0] } ?? ""
+    var name = path[folder.endIndex...]
+    while name.utf8.count > 200 { name.removeLast() }
+    return folder + name + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+  }
+
   private static func makeTemporary(
     beside path: String
   ) throws(TensorError) -> (path: String, descriptor: Int32) {
-    let temporary = path + ".writing-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+    let temporary = temporaryName(path)
+    var earlier = stat()
+    let exists = stat(path, &earlier) == 0
+    let mode: mode_t = exists ? 0o600 : 0o644
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw failure(path, "cannot be written") }
+    // What only its owner may read stays so. Some file systems know no permissions.
+    if exists { fchmod(descriptor, earlier.st_mode & 0o777) }
     return (temporary, descriptor)
   }
 

@@ -228,12 +228,11 @@ public struct SafetensorsFile: CheckpointFile {
     guard let type = ElementType(rawValue: header.elementType) else {
       throw lie("unknown element type \(header.elementType)")
     }
-    var byteCount = type.byteCount
-    for extent in header.shape {
-      let (product, overflow) = byteCount.multipliedReportingOverflow(by: extent)
-      guard extent >= 0, !overflow else { throw lie("the shape \(header.shape) is impossible") }
-      byteCount = product
-    }
+    let impossible = lie("the shape \(header.shape) is impossible")
+    guard header.shape.isPossible else { throw impossible }
+    let (byteCount, overflow) = header.shape.product.multipliedReportingOverflow(
+      by: type.byteCount)
+    guard !overflow else { throw impossible }
     guard header.offsets.count == 2 else { throw lie("needs two data offsets") }
     let (first, last) = (header.offsets[0], header.offsets[1])
     guard first >= 0, last >= first, last <= fileSize - dataStart else {

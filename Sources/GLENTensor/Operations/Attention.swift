@@ -79,6 +79,9 @@ public struct RelativePositionBias: Sendable {
 /// not scale the product. With `isCausal`, query i of a sequence sees the keys up to position
 /// i + keys - queries.
 ///
+/// On the processor a thread holds one head's scores of one sequence, queries × keys, and two or three
+/// times that on the way back.
+///
 /// - Throws: `TensorError.shapeMismatch`, `.backendMismatch`, `.invalidArgument` for a dropout
 ///   outside 0 ..< 1 or a causal sequence with more queries than keys, `.outOfMemory`.
 public func attention(

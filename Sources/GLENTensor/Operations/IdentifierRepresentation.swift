@@ -43,10 +43,10 @@ package func identifierRepresentation(
       && states.width == table.width && (mask == nil || mask?.shape == [table.shape[0]]),
     "identifierRepresentation", expected: "states [count, m], a table [V, m], a mask [V]",
     got: "\(states.shape), \(table.shape), \(mask?.shape ?? [])")
-  guard temperature > 0 else {
+  guard temperature > 0, temperature.isFinite, (1 / temperature).isFinite else {
     throw .invalidArgument(
       operation: "identifierRepresentation",
-      reason: "the temperature is \(temperature); expected above 0")
+      reason: "the temperature is \(temperature); expected a number above 0 with an inverse")
   }
   let backend = states.backend
   let scores = VocabularyScores(

@@ -8,6 +8,13 @@ enum Operation {
   static func tape(
     _ operation: String, _ inputs: Tensor?..., weight: Tensor? = nil
   ) throws(TensorError) -> Tape? {
+    try tape(operation, all: inputs, weight: weight)
+  }
+
+  /// As above, of as many inputs as there are.
+  static func tape(
+    _ operation: String, all inputs: [Tensor?], weight: Tensor? = nil
+  ) throws(TensorError) -> Tape? {
     var tape: Tape?
     var backend: (any Backend)?
     for case let input? in inputs + [weight] {

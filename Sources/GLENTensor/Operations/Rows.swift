@@ -41,12 +41,11 @@ public func stack(_ steps: [Tensor]) throws(TensorError) -> Tensor {
   guard let first = steps.first else {
     throw .invalidArgument(operation: "stack", reason: "there are no steps")
   }
-  var tape: Tape?
+  let tape = try Operation.tape("stack", all: steps)
   for step in steps {
     try Operation.require(
       step.shape == first.shape && step.shape.count == 2, "stack",
       expected: "steps of \(first.shape)", got: "\(step.shape)")
-    tape = try Operation.tape("stack", first, step) ?? tape
   }
   let (batch, width, length) = (first.shape[0], first.width, steps.count)
   let y = try Tensor(unset: [batch, length, width], on: first.backend)
@@ -80,12 +79,11 @@ public func joined(_ parts: [Tensor]) throws(TensorError) -> Tensor {
   guard let first = parts.first else {
     throw .invalidArgument(operation: "joined", reason: "there are no parts")
   }
-  var tape: Tape?
+  let tape = try Operation.tape("joined", all: parts)
   for part in parts {
     try Operation.require(
       !part.shape.isEmpty && part.shape.dropFirst() == first.shape.dropFirst(), "joined",
       expected: "parts of rows \(first.shape.dropFirst())", got: "\(part.shape)")
-    tape = try Operation.tape("joined", first, part) ?? tape
   }
   let rows = parts.reduce(0) { $0 + $1.shape[0] }
   let y = try Tensor(unset: [rows] + first.shape.dropFirst(), on: first.backend)

@@ -23,8 +23,9 @@ public struct SequenceOffsets: Sendable {
         throw .invalidArgument(
           operation: "SequenceOffsets", reason: "sequence \(index) is empty; give it an end token")
       }
-      total += length
-      guard let offset = Int32(exactly: total) else {
+      let (sum, overflow) = total.addingReportingOverflow(length)
+      total = sum
+      guard !overflow, let offset = Int32(exactly: total) else {
         throw .invalidArgument(
           operation: "SequenceOffsets", reason: "over \(Int32.max) rows; use a smaller batch")
       }

@@ -1,7 +1,7 @@
 /// A dense, row-major array of float32 values with value semantics.
 ///
-/// Copies share memory; only the optimiser writes, through `inout`, and then into memory of its
-/// own. An operation runs on the backend where its operands live. A tensor that belongs to a tape
+/// Copies share memory. What writes in place (the optimiser, through `inout`, and a few operations and
+/// pullbacks) does so only into memory that nobody else holds. An operation runs on the backend where its operands live. A tensor that belongs to a tape
 /// (see `valueWithPullback`) makes every operation on it be recorded.
 public struct Tensor: Sendable {
   /// The extents, slowest first.
@@ -112,7 +112,7 @@ public struct Tensor: Sendable {
     return try values()[0]
   }
 
-  /// The same values on another backend, in float32 there.
+  /// The same values on another backend, in float32 there; no gradient flows back through it.
   ///
   /// - Throws: `TensorError.outOfMemory`.
   public func moved(to backend: any Backend) throws(TensorError) -> Tensor {

@@ -1,3 +1,5 @@
+import GLENPlatform
+
 /// What can go wrong in tensors, operations and checkpoints.
 public enum TensorError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Shapes that an operation cannot combine.
@@ -30,4 +32,9 @@ public enum TensorError: Error, Sendable, Equatable, CustomStringConvertible {
     case .file(let path, let reason), .checkpoint(let path, let reason): "\(path): \(reason)"
     }
   }
+}
+
+extension TensorError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
 }
