@@ -47,3 +47,8 @@ extension IndexError: CustomStringConvertible {
     return String(cString: text)
   }
 }
+
+extension IndexError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
+}

@@ -142,6 +142,75 @@ import Testing
     }
   }
 
+  /// Whose update is committed last stays, and nothing else of either is lost.
+  @Test func updatesOfOneDocumentMeet() throws {
+    try withTemporaryFolder { parent in
+      let folder = try Self.makeIndex(in: parent)
+      var (first, second) = (
+        try IndexEditor(folder: folder.path), try IndexEditor(folder: folder.path)
+      )
+      try first.add(Self.records(["new"], token: 1), replacing: true)
+      try second.add(Self.records(["new", "other"], token: 2), replacing: true)
+      try first.commit()
+      try second.commit()
+      let snapshot = try IndexFolder.open(folder, verifying: true)
+      #expect(snapshot.entries["new"]?.tokens == [2, 2, 3] && snapshot.entries.count == 12)
+      #expect(snapshot.livingCount == 12)
+      // An update that gives a document which others delete meanwhile adds it.
+      try first.add(Self.records(["other"], token: 4), replacing: true)
+      try second.remove(["other"])
+      try second.commit()
+      try first.commit()
+      #expect(try IndexFolder.open(folder).entries["other"]?.tokens == [4, 2, 3])
+    }
+  }
+
+  /// What is removed is gone after the commit, whoever has put it there until then.
+  @Test func removingHoldsForWhatOthersCommitted() throws {
+    try withTemporaryFolder { parent in
+      let folder = try Self.makeIndex(in: parent)
+      var (first, second) = (
+        try IndexEditor(folder: folder.path), try IndexEditor(folder: folder.path)
+      )
+      try second.add(Self.records(["new"], token: 2))
+      try first.add(Self.records(["new", "later"], token: 1))
+      try first.commit()
+      try second.remove(["new"])
+      #expect(try second.commit())
+      #expect(try !Self.ids(in: folder).contains("new") && !second.contains("new"))
+      // One that the editor has not seen yet.
+      try second.remove(["later"])
+      #expect(try second.commit())
+      #expect(try Self.ids(in: folder) == Set((0..<10).map(String.init)))
+      // Removing what was only going to be there changes nothing.
+      let generation = try IndexFolder.open(folder).generation
+      try second.add(Self.records(["never"]))
+      try second.remove(["never"])
+      #expect(try !second.commit() && !second.hasChanges)
+      #expect(try IndexFolder.open(folder).generation == generation)
+    }
+  }
+
+  /// A document that is updated again and again before a commit is there once, as it was last.
+  @Test func supersededUpdatesAreDropped() throws {
+    try withTemporaryFolder { parent in
+      let folder = try Self.makeIndex(in: parent)
+      var editor = try IndexEditor(folder: folder.path)
+      for number in 0..<500 {
+        try editor.add(
+          Self.records(["a\(number % 3)"], token: Int32(number % 6)), replacing: true)
+        #expect(editor.pendingRecordCount <= 2 * 3 + 65)
+      }
+      try editor.commit()
+      let entries = try IndexFolder.open(folder, verifying: true).entries
+      // The last three were 497, 498 and 499.
+      for number in 497..<500 {
+        #expect(entries["a\(number % 3)"]?.tokens.first == Int32(number % 6))
+      }
+      #expect(entries.count == 13)
+    }
+  }
+
   /// Many small commits make few segments, and only the newest are merged.
   @Test func segmentsStayFew() throws {
     try withTemporaryFolder { parent in

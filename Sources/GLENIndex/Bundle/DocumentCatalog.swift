@@ -147,8 +147,12 @@ public struct DocumentCatalog: Sendable {
   }
 
   private func metadataOrError(ofDocument document: Int) throws -> [String: MetadataValue] {
-    let json = withExtendedLifetime(memory) { Data(text(document, layout.metadata)) }
-    return json.isEmpty ? [:] : try JSONDecoder().decode([String: MetadataValue].self, from: json)
+    try withExtendedLifetime(memory) {
+      let json = text(document, layout.metadata)
+      if json.isEmpty { return [:] }
+      return try FlatObject.values(json)
+        ?? JSONDecoder().decode([String: MetadataValue].self, from: Data(json))
+    }
   }
 
   /// The number of the document with a name, or nil if none has it.

@@ -3,7 +3,8 @@ import GLENPlatform
 /// The few system calls that saving and opening need, with errors that name the path.
 enum FileSystem {
   static func openForReading(_ path: String) throws(IndexError) -> Int32 {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Not to wait for somebody who writes, where it is a pipe.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw .fileSystem(operation: "open file", path: path, code: errno)
     }
@@ -72,7 +73,7 @@ enum FileSystem {
     } catch {
       failure = error.code
     }
-    if failure == 0, fsync(descriptor) != 0 { failure = errno }
+    if failure == 0, flush(descriptor) != 0 { failure = errno }
     if close(descriptor) != 0, failure == 0 { failure = errno }
     guard failure == 0 else {
       remove(path)
@@ -80,10 +81,38 @@ enum FileSystem {
     }
   }
 
+  /// Brings a file to the medium; -1, with `errno`, where that fails.
+  private static func flush(_ descriptor: Int32) -> Int32 {
+    #if canImport(Darwin)
+      // There `fsync` ends with the disk's own memory. Not all file systems know the other.
+      if fcntl(descriptor, F_FULLFSYNC) == 0 { return 0 }
+    #endif
+    return fsync(descriptor)
+  }
+
   /// Gives a file its final name, atomically replacing what has that name.
   static func move(_ path: String, to destination: String) throws(IndexError) {
     guard rename(path, destination) == 0 else {
       throw .fileSystem(operation: "rename file", path: destination, code: errno)
+    }
+  }
+
+  /// Tells a file from another that took its name.
+  struct Identity: Equatable {
+    private let device: UInt64, number: UInt64, size: Int64, seconds: Int64, nanoseconds: Int64
+
+    /// That of a path, or nil where nothing is.
+    init?(_ path: String) {
+      var status = stat()
+      guard stat(path, &status) == 0 else { return nil }
+      (device, number) = (UInt64(truncatingIfNeeded: status.st_dev), UInt64(status.st_ino))
+      size = Int64(status.st_size)
+      #if canImport(Darwin)
+        let time = status.st_mtimespec
+      #else
+        let time = status.st_mtim
+      #endif
+      (seconds, nanoseconds) = (Int64(time.tv_sec), Int64(time.tv_nsec))
     }
   }
 
@@ -100,7 +129,7 @@ enum FileSystem {
     }
     defer { close(descriptor) }
     // Some file systems cannot synchronise folders and say so; that is no failure of the save.
-    guard fsync(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
+    guard flush(descriptor) == 0 || errno == EINVAL || errno == ENOTSUP else {
       throw .fileSystem(operation: "synchronise folder", path: path, code: errno)
     }
   }
@@ -137,10 +166,9 @@ enum FileSystem {
     defer { closedir(stream) }
     var names: [String] = []
     while let entry = readdir(stream) {
-      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-      }
-      names.append(name)
+      // In place: an entry is as long as its name, and may end where the memory does.
+      let name = UnsafeRawPointer(entry) + (MemoryLayout<dirent>.offset(of: \.d_name) ?? 0)
+      names.append(String(cString: name.assumingMemoryBound(to: CChar.self)))
     }
     return names
   }

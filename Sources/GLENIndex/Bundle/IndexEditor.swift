@@ -13,6 +13,9 @@ struct IndexEditor: Sendable {
   private(set) var snapshot: IndexSnapshot
 
   private var manifest: IndexManifest
+
+  /// Which file the manifest was read from.
+  private var source: FileSystem.Identity?
   private var added = DocumentRecords()
 
   /// The keywords of the documents of `added`, nil where none were given.
@@ -21,17 +24,22 @@ struct IndexEditor: Sendable {
   /// Where the documents that shall be added stand in `added`, by their names.
   private var places: [ExactText: Int] = [:]
 
-  /// The names of documents that shall be deleted, before those of `added` come in.
+  /// The names of documents that shall be deleted, before those of `added` come in; the index may have none
+  /// of a name, until another editor commits one.
   private var removed: Set<ExactText> = []
 
   /// Looks at a folder.
   init(folder: String) throws(IndexError) {
     self.folder = folder
+    source = FileSystem.Identity(folder + "/" + IndexManifest.fileName)
     (manifest, snapshot) = try IndexFolder.openWithManifest(folder)
   }
 
   /// Whether there is anything to commit.
   var hasChanges: Bool { !places.isEmpty || !removed.isEmpty }
+
+  /// How many documents are kept for the commit, those among them that will not be in it.
+  var pendingRecordCount: Int { added.ids.count }
 
   /// Whether the index holds its documents' keywords, and so needs those of new ones.
   var keepsKeywords: Bool {
@@ -68,16 +76,27 @@ struct IndexEditor: Sendable {
     }
     for (place, id) in records.ids.enumerated() {
       let name = ExactText(id)
-      if replacing, snapshot.document(withID: id) != nil { removed.insert(name) }
+      // Also one that another editor commits until then.
+      if replacing { removed.insert(name) }
       places[name] = added.ids.count
       added.append(records, place)
       keywords.append(pieces?[place])
     }
+    if added.ids.count > 2 * places.count + 64 { dropSuperseded() }
+  }
+
+  /// Forgets documents that later ones have replaced, or that were removed again.
+  private mutating func dropSuperseded() {
+    let kept = places.values.sorted()
+    added = added.ordered(kept)
+    keywords = kept.map { keywords[$0] }
+    for (place, id) in added.ids.enumerated() { places[ExactText(id)] = place }
   }
 
   /// Removes documents by their names; throws without removing any if one is not there.
   mutating func remove(_ ids: some Sequence<String>) throws(IndexError) {
     let ids = Array(ids)
+    if !ids.allSatisfy(contains) { try lookAgain() }
     for id in ids where !contains(id) {
       throw .invalidDocuments(
         "remove documents: there is no document \"\(id)\"; expected a name that is in the index; "
@@ -86,7 +105,7 @@ struct IndexEditor: Sendable {
     for id in ids {
       let name = ExactText(id)
       places[name] = nil
-      if snapshot.document(withID: id) != nil { removed.insert(name) }
+      removed.insert(name)
     }
   }
 
@@ -111,6 +130,7 @@ struct IndexEditor: Sendable {
     let lock = try FolderLock(folder)
     defer { lock.release() }
     try refresh()
+    removed = removed.filter { snapshot.document(withID: $0.text) != nil }
     var segments = try segmentsAfterRemoving()
     segments.removeAll { $0.livingCount == 0 }
     // Where nothing is left a segment without documents keeps their format: keywords, weights.
@@ -133,23 +153,38 @@ struct IndexEditor: Sendable {
     (added, keywords, places, removed) = (DocumentRecords(), [], [:], [])
     // Where the new files cannot be mapped as well, what they were made of serves.
     (manifest, snapshot) = (now, (try? IndexFolder.open(folder, now)) ?? next)
+    source = FileSystem.Identity(folder + "/" + IndexManifest.fileName)
     if let unconfirmed { throw unconfirmed }
     return true
   }
 
-  /// Looks at what was committed by others; the caller holds the lock.
-  private mutating func refresh() throws(IndexError) {
-    let now = try IndexFolder.readManifest(in: folder)
-    guard now != manifest else { return }
-    guard now.modelFingerprint == manifest.modelFingerprint else {
+  /// Looks at what was committed by others, if anything was.
+  ///
+  /// Cheap where nothing was: the state of one file is asked for.
+  mutating func lookAgain() throws(IndexError) {
+    let path = folder + "/" + IndexManifest.fileName
+    let now = FileSystem.Identity(path)
+    guard now == nil || now != source else { return }
+    let (newer, its) = try IndexFolder.openWithManifest(folder)
+    guard newer.modelFingerprint == manifest.modelFingerprint else {
       throw .replacedMeanwhile(path: folder)
     }
-    let newer = try IndexFolder.open(folder, now)
-    for id in added.ids
-    where places[ExactText(id)] != nil && !removed.contains(ExactText(id)) {
-      if newer.document(withID: id) != nil { throw Self.isThereAlready(id) }
+    (source, manifest, snapshot) = (now, newer, its)
+  }
+
+  /// Looks at what was committed by others and at what is to be added beside it; the caller holds the lock.
+  private mutating func refresh() throws(IndexError) {
+    let now = try IndexFolder.readManifest(in: folder)
+    if now != manifest {
+      guard now.modelFingerprint == manifest.modelFingerprint else {
+        throw .replacedMeanwhile(path: folder)
+      }
+      (manifest, snapshot) = (now, try IndexFolder.open(folder, now))
+      source = FileSystem.Identity(folder + "/" + IndexManifest.fileName)
     }
-    (manifest, snapshot) = (now, newer)
+    for name in places.keys where !removed.contains(name) {
+      if snapshot.document(withID: name.text) != nil { throw Self.isThereAlready(name.text) }
+    }
   }
 
   /// The segments of the folder without the removed documents.

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// The identifiers of an index: one table or several side by side, without the deleted documents.
 ///
 /// The documents are numbered through, table after table. Two documents with the same identifier
@@ -18,6 +20,9 @@ public struct IdentifierTables: Sendable {
 
   /// The number of each table's first document, and the number behind the last of all.
   let bases: [Int]
+
+  /// What is found out of the tables once, when it is first asked for.
+  private let countedRows = CountedRows()
 
   /// Takes a table alone.
   ///
@@ -106,6 +111,32 @@ public struct IdentifierTables: Sendable {
   public func weights(ofDocument document: Int) -> [Float] {
     let place = place(ofDocument: document)
     return tables[place.table].weights(ofDocument: place.document)
+  }
+
+  /// For each table a 1 for each identifier that counts for all tables together, and else a 0; nil for a table
+  /// whose identifiers all count.
+  ///
+  /// An identifier with a living document in any table counts once, in the first table that has it.
+  ///
+  /// - Complexity: at first O(identifiers), and of those of all tables but the first O(n * log(identifiers))
+  ///   each; then O(1).
+  var rowsThatCount: [[UInt8]?] {
+    if tables.count == 1, living == nil { return [nil] }
+    return countedRows.value { IdentifierTrie(self).rowsThatCount() }
+  }
+
+  /// A value that is made once.
+  private final class CountedRows: Sendable {
+    private let rows = Mutex<[[UInt8]?]?>(nil)
+
+    func value(_ make: () -> [[UInt8]?]) -> [[UInt8]?] {
+      rows.withLock { rows in
+        if let rows { return rows }
+        let made = make()
+        rows = made
+        return made
+      }
+    }
   }
 
   /// The documents that a search may return: the living ones that the filter allows; nil for all.

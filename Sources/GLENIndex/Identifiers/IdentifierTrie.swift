@@ -75,25 +75,53 @@ extension IdentifierTrie {
 
   /// The rows of a prefix.
   func rows(of prefix: [Int32]) -> [Range<Int>] {
-    guard prefix.count <= index.identifierLength else { return index.tables.map { _ in 0..<0 } }
-    return index.tables.map { table in
-      withExtendedLifetime(table) {
-        var rows = 0..<table.identifierCount
-        for (step, token) in prefix.enumerated() {
-          let tokens = table.levelTokens(step)
-          let code = Bisection.firstIndex(in: 0..<tokens.count) {
-            Int64(tokens[$0]) >= Int64(token)
-          }
-          guard code < tokens.count, Int64(tokens[code]) == Int64(token) else { return 0..<0 }
-          let lower = Bisection.firstIndex(in: rows) { table.code(step: step, row: $0) >= code }
-          rows =
-            lower..<Bisection.firstIndex(in: lower..<rows.upperBound) {
-              table.code(step: step, row: $0) > code
-            }
+    index.tables.map { rows(of: prefix, in: $0) }
+  }
+
+  /// The rows of a prefix in one of the tables.
+  private func rows(of prefix: [Int32], in table: IdentifierTable) -> Range<Int> {
+    guard prefix.count <= index.identifierLength else { return 0..<0 }
+    return withExtendedLifetime(table) {
+      var rows = 0..<table.identifierCount
+      for (step, token) in prefix.enumerated() {
+        let tokens = table.levelTokens(step)
+        let code = Bisection.firstIndex(in: 0..<tokens.count) {
+          Int64(tokens[$0]) >= Int64(token)
         }
-        return rows
+        guard code < tokens.count, Int64(tokens[code]) == Int64(token) else { return 0..<0 }
+        let lower = Bisection.firstIndex(in: rows) { table.code(step: step, row: $0) >= code }
+        rows =
+          lower..<Bisection.firstIndex(in: lower..<rows.upperBound) {
+            table.code(step: step, row: $0) > code
+          }
+      }
+      return rows
+    }
+  }
+
+  /// As `IdentifierTables.rowsThatCount`, made now.
+  func rowsThatCount() -> [[UInt8]?] {
+    let tables = index.tables
+    var marks = tables.indices.map { table -> [UInt8] in
+      let rows = 0..<tables[table].identifierCount
+      guard let allowed else { return [UInt8](repeating: 1, count: rows.count) }
+      return rows.map { row in
+        allowed.first(in: documents(of: row..<row + 1, table)) == nil ? 0 : 1
       }
     }
+    for (number, table) in tables.enumerated().dropFirst() {
+      for row in 0..<table.identifierCount where marks[number][row] == 1 {
+        let tokens = table.tokens(ofIdentifier: row)
+        for earlier in 0..<number {
+          let found = rows(of: tokens, in: tables[earlier])
+          guard let first = found.first else { continue }
+          marks[earlier][first] = 1
+          marks[number][row] = 0
+          break
+        }
+      }
+    }
+    return marks.map { $0.contains(0) ? $0 : nil }
   }
 
   /// How many documents that count are in the rows.

@@ -44,10 +44,16 @@ public final class IndexWriter: Sendable {
   /// - Complexity: O(1).
   public var hasChanges: Bool { state.withLock { $0.editor.hasChanges } }
 
-  /// Whether a document would be in the index after a commit.
+  /// Whether a document would be in the index after a commit, by what the folder holds now.
   ///
-  /// - Complexity: O(segments * log(documents)) comparisons of names.
-  public func contains(id: String) -> Bool { state.withLock { $0.editor.contains(id) } }
+  /// - Complexity: O(segments * log(documents)) comparisons of names, and one look at the folder.
+  public func contains(id: String) -> Bool {
+    state.withLock { state in
+      // Where the folder cannot be read, what it held before is the best answer.
+      try? state.editor.lookAgain()
+      return state.editor.contains(id)
+    }
+  }
 
   /// Adds documents.
   ///
@@ -61,6 +67,8 @@ public final class IndexWriter: Sendable {
   }
 
   /// Adds documents instead of those that have their ids; an id that is new is added.
+  ///
+  /// Those that have them at the commit: of two writers that update one document the last one's stays.
   ///
   /// - Parameters:
   ///   - documents: Their ids must differ from one another.
@@ -114,6 +122,7 @@ public final class IndexWriter: Sendable {
   ) throws {
     guard !documents.isEmpty else { return }
     let (indexer, keepsKeywords) = try state.withLock { state in
+      try state.editor.lookAgain()
       if !replacing, let taken = documents.first(where: { state.editor.contains($0.id) }) {
         throw IndexEditor.isThereAlready(taken.id)
       }

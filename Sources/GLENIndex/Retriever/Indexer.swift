@@ -20,6 +20,9 @@ public struct Indexer: Sendable {
 
   /// Indexes documents in memory.
   ///
+  /// The model keeps the caller's thread busy, for minutes where there are many documents: an app calls this
+  /// in a `Task.detached`, which can be cancelled.
+  ///
   /// - Parameters:
   ///   - documents: their ids must differ; a document without text is indexed by what the model
   ///     makes of nothing.
@@ -125,10 +128,10 @@ public struct Indexer: Sendable {
 extension Retriever {
   /// Saves the index with its model into one folder.
   ///
-  /// The model's files are linked where the file system allows it, else copied, into a folder named
-  /// by the model's fingerprint; then the index is replaced in one step. Whoever opens the folder
-  /// sees the old index or the new one. Of several savers one waits for the other. Because of the
-  /// links, a model's file must be replaced, as `glen train` does, and never be written in place.
+  /// The model's weights are linked where the file system allows it, else copied, and its small files are
+  /// copied, into a folder named by the model's fingerprint; then the index is replaced in one step. Whoever
+  /// opens the folder sees the old index or the new one. Of several savers one waits for the other. Because of
+  /// the links, a file of weights must be replaced, as `glen train` does, and never be written in place.
   ///
   /// - Throws: `IndexError.invalidDocuments` for a test double without a model;
   ///   `IndexError.foreignFolder` if the folder has a `manifest.json` of something else;
@@ -153,9 +156,17 @@ extension Retriever {
         for name in FileSystem.names(in: target.path) where IndexFolder.isTemporary(name) {
           FileSystem.remove(target.path + "/" + name)
         }
+        // An index that was saved in the same folder since then has taken this one's model away.
+        guard FileManager.default.fileExists(atPath: model.url.path) else {
+          throw IndexError.fileSystem(
+            operation: "save index: find the model that made it", path: model.url.path, code: ENOENT
+          )
+        }
         let names = try ModelFolder.fileNames(in: model.url)
         for name in names.small + names.weights {
-          try Self.place(model.url.appendingPathComponent(name), at: target, name: name)
+          try Self.place(
+            model.url.appendingPathComponent(name), at: target, name: name,
+            links: names.weights.contains(name))
         }
         try ModelChecksums.write(names.small + names.weights, in: target.path)
       }
@@ -177,14 +188,14 @@ extension Retriever {
   }
 
   /// Links or copies a file, so that its name appears only when it is complete.
-  private static func place(_ source: URL, at folder: URL, name: String) throws {
+  ///
+  /// - Parameter links: false for what somebody may change with an editor, which would change it here too.
+  private static func place(_ source: URL, at folder: URL, name: String, links: Bool) throws {
     let temporary = folder.appendingPathComponent(".glen-\(UUID().uuidString).tmp").path
     // What a symbolic link names, not the link: its target may be relative.
     let file = source.resolvingSymlinksInPath()
     do {
-      do {
-        try FileManager.default.linkItem(atPath: file.path, toPath: temporary)
-      } catch {
+      if !links || link(file.path, temporary) != 0 {
         let bytes = try MappedFile(file)
         try withExtendedLifetime(bytes) {
           try FileSystem.write(UnsafeRawBufferPointer(bytes.bytes), toNew: temporary)

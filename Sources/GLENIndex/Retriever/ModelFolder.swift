@@ -20,7 +20,7 @@ public struct ModelFolder: Sendable {
   /// The files that make the model in a folder: the small ones, and all of its weights.
   ///
   /// - Throws: `ModelError` where no weights are found.
-  static func fileNames(in url: URL) throws -> (small: [String], weights: [String]) {
+  package static func fileNames(in url: URL) throws -> (small: [String], weights: [String]) {
     let weights = try WeightFiles(folder: url)
     let small = ["config.json", "spiece.model", "glen.json"] + (weights.index.map { [$0] } ?? [])
     return (small, weights.names)

@@ -49,6 +49,9 @@ final class QueryBatcher: Sendable {
     return scores
   }
 
+  /// A longer time limit is none: instants that far away cannot be counted.
+  private static let longestTimeLimit = Duration.seconds(10 * 365 * 86_400)
+
   /// What `body` makes of the scores of some questions, which are encoded with those of others.
   ///
   /// `body` runs on the batcher's threads. The caller is answered, or told that it is cancelled or
@@ -60,6 +63,7 @@ final class QueryBatcher: Sendable {
     _ body: @escaping @Sendable ([QueryScores]) throws -> Value
   ) async throws -> Value {
     try Task.checkCancellation()
+    let timeLimit = timeLimit.flatMap { $0 < Self.longestTimeLimit ? $0 : nil }
     let deadline = timeLimit.map { begin + $0 }
     let id = state.withLock { state in
       state.lastID += 1
@@ -72,7 +76,10 @@ final class QueryBatcher: Sendable {
     }
     let timer = deadline.map { deadline in
       Task {
-        try await Task.sleep(until: deadline, clock: .continuous)
+        // Piece by piece: the system keeps a sleep that was cancelled until it would have ended.
+        while deadline > .now {
+          try await Task.sleep(until: min(deadline, .now + .seconds(1)), clock: .continuous)
+        }
         failIfLate()
       }
     }

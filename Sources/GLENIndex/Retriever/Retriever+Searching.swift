@@ -110,7 +110,8 @@ extension Retriever {
     guard let best = hits.first?.ranked else { return [] }
     let probabilities = try CorpusProbabilities(
       scores, snapshot.tables, threadCount: batcher.threadCount)
-    guard probabilities.probability(ofDocument: best.document) >= options.minimumProbability else {
+    // What is not a number is no bound, as above.
+    if probabilities.probability(ofDocument: best.document) < options.minimumProbability {
       return []
     }
     return hits.map {

@@ -40,7 +40,7 @@ public struct Retriever: Sendable {
     model: any QueryScoring, snapshot: IndexSnapshot,
     configuration: RetrieverConfiguration = .init()
   ) throws {
-    let threads = configuration.threadCount ?? ProcessInfo.processInfo.activeProcessorCount
+    let threads = configuration.threadCount ?? CPUBackend.defaultThreadCount
     let folder = model as? ModelFolder
     let limit = configuration.batchLimit(
       identifierLength: snapshot.identifierLength,

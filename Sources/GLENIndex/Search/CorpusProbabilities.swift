@@ -15,8 +15,9 @@ struct CorpusProbabilities {
   /// Sums over all identifiers of the index, in double precision; the sum does not depend on the
   /// number of threads.
   ///
-  /// - Complexity: O(identifiers * n) products and O(tokens of the steps) exponentials in one table
-  ///   without deletions; otherwise O(identifiers * n) steps of a walk, and an exponential for each.
+  /// - Complexity: O(identifiers * n) products and O(tokens of the steps) exponentials, and for the first
+  ///   query of several tables, or with deletions, what `IdentifierTables.rowsThatCount` takes. Where all
+  ///   products are too small, O(identifiers * n) steps of a walk, and an exponential for each.
   init(
     _ scores: QueryScores, _ tables: IdentifierTables, threadCount: Int = 1
   ) throws(IndexError) {
@@ -24,18 +25,19 @@ struct CorpusProbabilities {
     trie = IdentifierTrie(tables)
     let shifts = Self.shifts(of: scores, tables)
     self.shifts = shifts
-    if tables.tables.count == 1, tables.living == nil {
-      let (table, shifts) = (tables.tables[0], shifts[0])
-      let total = withExtendedLifetime(table) {
-        table.layout.codeWidth == 2
-          ? Self.sum(UInt16.self, table, shifts, threadCount)
-          : Self.sum(UInt32.self, table, shifts, threadCount)
-      }
-      // The best tokens of the steps may never stand together, and what does may be too small.
-      if total >= .leastNormalMagnitude {
-        logTotal = log(total)
-        return
-      }
+    let total = zip(tables.tables, zip(shifts, tables.rowsThatCount)).reduce(0.0) { total, part in
+      let (table, (shifts, counts)) = part
+      return total
+        + withExtendedLifetime(table) {
+          table.layout.codeWidth == 2
+            ? Self.sum(UInt16.self, table, shifts, counts, threadCount)
+            : Self.sum(UInt32.self, table, shifts, counts, threadCount)
+        }
+    }
+    // The best tokens of the steps may never stand together, and what does may be too small.
+    if total >= .leastNormalMagnitude {
+      logTotal = log(total)
+      return
     }
     var sums: [Double] = []
     trie.forEachIdentifier(below: trie.root, step: 0) { rows in
@@ -87,11 +89,12 @@ struct CorpusProbabilities {
     }
   }
 
-  /// The sum over all rows of the product of their codes' factors exp(shift), all at most 1.
+  /// The sum over all rows that count (1 in `counts`; nil for all) of the product of their codes' factors exp(shift), all at most 1.
   ///
   /// Damaged codes lead to a factor of 0, or to the step's last code.
   private static func sum<Code: IdentifierCode>(
-    _ type: Code.Type, _ table: IdentifierTable, _ shifts: [Double], _ threadCount: Int
+    _ type: Code.Type, _ table: IdentifierTable, _ shifts: [Double], _ counts: [UInt8]?,
+    _ threadCount: Int
   ) -> Double {
     guard table.documentCount > 0 else { return 0 }
     let padding = [Double](repeating: -.infinity, count: Code.bitWidth == 16 ? 1 << 16 : 0)
@@ -101,14 +104,14 @@ struct CorpusProbabilities {
     let parts = (table.identifierCount + partSize - 1) / partSize
     return Parallel.map(parts, threads: threadCount) { part in
       let rows = part * partSize..<min((part + 1) * partSize, table.identifierCount)
-      return factors.withUnsafeBufferPointer { sum(type, table, $0, rows) }
+      return factors.withUnsafeBufferPointer { sum(type, table, $0, counts, rows) }
     }.reduce(0, +)
   }
 
   /// The sum over some rows, from the factors of all codes.
   private static func sum<Code: IdentifierCode>(
     _ type: Code.Type, _ table: IdentifierTable, _ factors: UnsafeBufferPointer<Double>,
-    _ allRows: Range<Int>
+    _ counts: [UInt8]?, _ allRows: Range<Int>
   ) -> Double {
     let blockSize = 512
     return withUnsafeTemporaryAllocation(of: Double.self, capacity: blockSize) { products in
@@ -129,7 +132,13 @@ struct CorpusProbabilities {
           }
         }
         var sum = 0.0
-        for index in 0..<rows.count { sum += products[index] }
+        if let counts {
+          for index in 0..<rows.count {
+            sum += products[index] * Double(counts[rows.lowerBound + index])
+          }
+        } else {
+          for index in 0..<rows.count { sum += products[index] }
+        }
         total += sum
       }
       return total

@@ -129,6 +129,11 @@ import Testing
     let hits = try await retriever.search(
       "rivers", options: SearchOptions(timeLimit: .seconds(60)))
     #expect(hits.count == 10)
+    // Longer than anybody waits, and than an instant can say.
+    for limit in [Duration.seconds(Int64.max), .seconds(400 * 365 * 86_400)] {
+      let options = SearchOptions(timeLimit: limit)
+      #expect(try await retriever.search("rivers", options: options).count == 10)
+    }
     #expect(throws: IndexError.timedOut(limit: .zero)) {
       let answer = { try retriever.search("rivers", options: SearchOptions(timeLimit: .zero)) }
       _ = try answer()

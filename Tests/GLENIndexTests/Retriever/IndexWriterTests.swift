@@ -16,6 +16,27 @@ import Testing
     try ToyModel.questions.map { try retriever.search($0, limit: 60) }
   }
 
+  /// A writer knows what others have committed since it was opened.
+  @Test func writersLookAtWhatOthersDid() throws {
+    try withTemporaryFolder { folder in
+      let (url, _) = try Self.open(in: folder)
+      let (first, second) = (try IndexWriter(opening: url), try IndexWriter(opening: url))
+      let document = ToyModel.documents[30]
+      try first.add([document])
+      try first.commit()
+      #expect(second.contains(id: document.id))
+      #expect(throws: IndexError.self) { try second.add([document]) }
+      try first.remove(ids: [document.id])
+      try first.commit()
+      #expect(!second.contains(id: document.id))
+      try second.add([document])
+      try second.commit()
+      try first.remove(ids: [document.id])
+      try first.commit()
+      #expect(!second.contains(id: document.id))
+    }
+  }
+
   /// Documents that come one by one, change, and go give the index of those that are left.
   @Test func answersAreThoseOfAnIndexFromNothing() throws {
     try withTemporaryFolder { folder in
@@ -88,10 +109,16 @@ import Testing
       try writer.add([ToyModel.documents[30]])
       try writer.commit()
       let other = Indexer(model: try ToyModel.folder(in: folder, seed: 2))
-      try other.index(Array(ToyModel.documents.prefix(24))).save(to: url)
       try writer.add([ToyModel.documents[31]])
-      let error = #expect(throws: IndexError.self) { try writer.commit() }
-      #expect(error?.description.contains("another model") == true)
+      try other.index(Array(ToyModel.documents.prefix(24))).save(to: url)
+      for change in [
+        { _ = try writer.commit() }, { try writer.add([ToyModel.documents[32]]) },
+        { try writer.remove(ids: ["no such document"]) },
+      ] {
+        let error = #expect(throws: IndexError.self) { try change() }
+        #expect(error == .replacedMeanwhile(path: url.path))
+        #expect(error?.description.contains("another model") == true)
+      }
       // A writer that has asked no model yet finds that its own is gone.
       let late = try IndexWriter(opening: url)
       try Indexer(model: ToyModel.folder(in: folder, seed: 3)).index(

@@ -338,6 +338,38 @@ import Testing
     }
   }
 
+  /// An editor that writes in place changes a model's folder, and no index that was made with it.
+  @Test func smallFilesOfTheModelAreTheIndexsOwn() throws {
+    try withTemporaryFolder { folder in
+      let model = folder.appendingPathComponent("model")
+      try ToyModel.write(to: model)
+      let index = folder.appendingPathComponent("index")
+      try Indexer(model: ModelFolder(opening: model)).index(ToyModel.documents).save(to: index)
+      for name in ["glen.json", "config.json", "spiece.model"] {
+        let handle = try FileHandle(forWritingTo: model.appendingPathComponent(name))
+        try handle.seekToEnd()
+        try handle.write(contentsOf: Data("\n".utf8))
+        try handle.close()
+      }
+      #expect(try Retriever(opening: index).search("bees").count == 10)
+    }
+  }
+
+  /// A pipe would make whoever opens it wait.
+  @Test func aPipeIsNoManifest() throws {
+    try withTemporaryFolder { folder in
+      let index = folder.appendingPathComponent("index")
+      try Indexer(model: ToyModel.folder(in: folder)).index(ToyModel.documents).save(to: index)
+      let manifest = index.appendingPathComponent("manifest.json").path
+      try FileManager.default.removeItem(atPath: manifest)
+      #expect(mkfifo(manifest, 0o600) == 0)
+      let error = #expect(throws: IndexError.self) { try Retriever(opening: index) }
+      #expect(error?.description.contains("not a regular file") == true)
+      // What an app shows is what the error says.
+      #expect(error?.localizedDescription == error?.description)
+    }
+  }
+
   /// A model whose files are symbolic links, as in Hugging Face's cache, is saved as files.
   @Test func linkedModelFilesAreFollowed() throws {
     try withTemporaryFolder { folder in
