@@ -15,9 +15,9 @@ struct Scoreboard {
 
   init(_ dataset: RetrievalDataset) throws {
     self.dataset = dataset
-    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs
     judgements = try RelevanceJudgements(dataset, split: "test")
     let judgements = judgements
+    ranking.withoutOwnDocument = judgements.queriesWithoutOwnDocument(in: dataset)
     queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
     let trained = Set(
       try dataset.judgements(split: "train").filter(\.isPositive).map {
@@ -35,7 +35,7 @@ struct Scoreboard {
     try add(
       "BM25",
       rankings: BM25Baseline(dataset.documents).rankings(
-        of: queries, ignoresIdenticalIDs: dataset.ignoresIdenticalIDs))
+        of: queries, withoutOwnDocument: ranking.withoutOwnDocument))
   }
 
   /// Adds a stage: with collision ranking, and with the mean over shuffled collisions.

@@ -4,7 +4,7 @@ import GLENPlatform
 ///
 /// Equation (4) of the paper. A piece's weight in a document is
 /// `idf * tf * (k1 + 1) / (tf + k1 * (1 - b + b * length / average length))`, where `idf` is
-/// ``BM25Index``'s and every piece counts to the length. Pieces without a letter, and special
+/// ``BM25Index``'s and every piece counts to the length. Pieces without a letter, bytes, and special
 /// tokens, are no keywords.
 public struct KeywordExtractor: Sendable {
   /// How many pieces of a document the paper reads.
@@ -42,7 +42,8 @@ public struct KeywordExtractor: Sendable {
   ) {
     let kinds = (0..<Int32(clamping: tokenizer.vocabularySize)).map { token -> Kind in
       if tokenizer.isSpecial(token) { return .special }
-      return tokenizer.piece(token).unicodeScalars.contains(where: Self.isLetter)
+      let piece = tokenizer.piece(token)
+      return piece.unicodeScalars.contains(where: Self.isLetter) && !Self.isByte(piece)
         ? .keyword : .withoutLetter
     }
     var frequencies = [Int](repeating: 0, count: kinds.count)
@@ -178,6 +179,16 @@ public struct KeywordExtractor: Sendable {
       return weights.0 == weights.1 ? first < second : weights.0 > weights.1
     }
     return order.map { candidates[$0].token }
+  }
+
+  /// Whether a piece is a byte of a character that the vocabulary lacks, as SentencePiece writes it: `<0xE4>`.
+  private static func isByte(_ piece: String) -> Bool {
+    let bytes = Array(piece.utf8)
+    return bytes.count == 6 && piece.hasPrefix("<0x") && piece.hasSuffix(">")
+      && bytes[3..<5].allSatisfy {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+          || (UInt8(ascii: "A")...UInt8(ascii: "F")).contains($0)
+      }
   }
 
   private static func isLetter(_ scalar: Unicode.Scalar) -> Bool {

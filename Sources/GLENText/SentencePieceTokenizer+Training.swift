@@ -29,7 +29,7 @@ extension SentencePieceTokenizer {
   ///   no digit, the vocabulary size is below the number of characters to cover, or the file cannot
   ///   be written.
   /// - Complexity: About O(length log length) on natural text; a megabyte takes seconds. Text that
-  ///   repeats itself endlessly takes up to quadratic time.
+  ///   repeats itself takes up to some thousand times its length.
   @discardableResult
   public static func train(
     sentences: some Sequence<String>, vocabularySize: Int, to url: URL, lowercased: Bool = false,
@@ -57,6 +57,33 @@ extension SentencePieceTokenizer {
     return tokenizer
   }
 
+  /// The most bytes of a text that the trainer is given as one.
+  static let longestPart = 8192
+
+  /// A text in parts that the trainer takes one by one, since its time grows with the square of what repeats
+  /// itself.
+  ///
+  /// Cut at spaces, across which no piece reaches, so that the pieces hardly differ; where there are none, between
+  /// any two characters.
+  static func parts(of bytes: UnsafeBufferPointer<UInt8>) -> [Range<Int>] {
+    var parts: [Range<Int>] = []
+    var first = 0
+    while bytes.count - first > longestPart {
+      let end = first + longestPart
+      if let space = bytes[first + 1..<end].lastIndex(of: UInt8(ascii: " ")) {
+        parts.append(first..<space)
+        first = space + 1
+      } else {
+        var cut = end
+        // Not within a character's bytes.
+        while cut > first + 1, bytes[cut] & 0xC0 == 0x80 { cut -= 1 }
+        parts.append(first..<cut)
+        first = cut
+      }
+    }
+    return parts + [first..<bytes.count]
+  }
+
   private static func trainedModel(
     on sentences: some Sequence<String>, options: glen_sp_training_options
   ) throws(TokenizerError) -> Data {
@@ -74,12 +101,14 @@ extension SentencePieceTokenizer {
         || sentence.unicodeScalars.contains {
           $0.properties.isAlphabetic || $0.properties.numericType != nil
         }
-      let status = sentence.withUTF8 { bytes in
-        bytes.withMemoryRebound(to: CChar.self) {
-          glen_sp_corpus_add(corpus, $0.baseAddress, $0.count)
+      let isAdded = sentence.withUTF8 { bytes in
+        parts(of: bytes).allSatisfy { part in
+          UnsafeBufferPointer(rebasing: bytes[part]).withMemoryRebound(to: CChar.self) {
+            glen_sp_corpus_add(corpus, $0.baseAddress, $0.count) == GLEN_SP_OK
+          }
         }
       }
-      guard status == GLEN_SP_OK else { throw .trainingFailed(reason: "out of memory") }
+      guard isAdded else { throw .trainingFailed(reason: "out of memory") }
     }
     guard hasText else { throw .emptyCorpus(sentenceCount: sentenceCount) }
 

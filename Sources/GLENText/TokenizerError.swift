@@ -1,3 +1,5 @@
+import GLENPlatform
+
 /// What can go wrong when a vocabulary is loaded, trained or saved.
 ///
 /// `description` reads "operation: what is wrong; expected ..., got ...; what to do".
@@ -45,4 +47,9 @@ extension TokenizerError: CustomStringConvertible {
         + "error; check the folder, its permissions and the free space"
     }
   }
+}
+
+extension TokenizerError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
 }

@@ -1,3 +1,5 @@
+import GLENPlatform
+
 /// What can go wrong while reading data, training and evaluating.
 ///
 /// Every description reads "operation: what is wrong; expected ..., got ...; what to do".
@@ -104,4 +106,9 @@ extension TrainingError: CustomStringConvertible {
         + "with a cutoff as in 'R@10', got '\(name)'; choose one of these"
     }
   }
+}
+
+extension TrainingError: LocalizedError {
+  /// What `localizedDescription` says, which apps show.
+  public var errorDescription: String? { description }
 }

@@ -51,7 +51,7 @@ struct Ablate: ParsableCommand {
     let display = ProgressDisplay()
     study.prepare = { session, run, folder in
       Console.error("\(run): training")
-      let log = RunLog(folder: folder) { Console.error("warning: \($0)") }
+      let log = RunLog(folder: folder, goesOn: session.resumes) { Console.error("warning: \($0)") }
       session.report = { progress in
         display.show(progress)
         log.record(progress)

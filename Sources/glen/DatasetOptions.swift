@@ -38,8 +38,9 @@ struct DatasetOptions: ParsableArguments {
         skipped += list.skippedLines
         if list.unknownRows > 0 {
           Console.error(
-            "warning: left out \(counted(list.unknownRows, "judgement")) of \(split), of documents or "
-              + "queries that the corpus does not have")
+            "warning: \(counted(list.unknownRows, "judgement")) of \(split) are of documents or queries that "
+              + "the corpus does not have; such documents are never found, such queries are left out"
+          )
         }
       }
     }

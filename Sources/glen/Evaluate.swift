@@ -47,7 +47,7 @@ struct Evaluate: ParsableCommand {
   var reliability = false
   @Flag(
     help:
-      "Also rank, in BEIR's layout, the document that has the query's own id; BEIR's evaluator leaves it out."
+      "Also rank, in BEIR's layout, the document that has the query's own id and does not answer it; BEIR's evaluator leaves it out."
   )
   var keepIdenticalIds = false
   @Option(help: "cpu or cuda.") var device = Device.cpu
@@ -92,7 +92,7 @@ struct Evaluate: ParsableCommand {
 
   func run() throws {
     let dataset = try data.dataset(splits: [split])
-    let judgements = try Self.judgements(of: dataset, split: split)
+    let judgements = try RelevanceJudgements(measuring: split, of: dataset)
     let questions = Self.questions(of: judgements, in: dataset)
     let index = baseline == nil ? index : nil
     let backend = try index.map { _ in try device.backend() }
@@ -101,14 +101,14 @@ struct Evaluate: ParsableCommand {
         opening: URL(fileURLWithPath: $0), on: backend ?? CPUBackend.shared, warn: Console.error)
     }
     var ranking = SplitRanking(depth: depth, mode: beam.map(SearchMode.beam) ?? .exact)
-    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs && !keepIdenticalIds
+    ranking.withoutOwnDocument = withoutOwnDocument(judgements, dataset)
     ranking.scanner = backend as? any CodeScanner
     try check(retriever?.snapshot, judgements, questions, dataset)
     // The last row is the one that was asked for.
     let rows: [Row]
     var weight: Float?
     if let retriever, let hybrid {
-      (rows, weight) = try fuse(hybrid, questions, retriever, dataset, ranking)
+      (rows, weight) = try fuse(hybrid, questions, judgements, retriever, dataset)
     } else if let retriever {
       rows = [
         ("glen", try ranking.rankings(of: questions, by: retriever) { status($0, questions) })
@@ -116,7 +116,7 @@ struct Evaluate: ParsableCommand {
       Console.status("")
     } else {
       let rankings = BM25Baseline(dataset.documents).rankings(
-        of: questions, depth: depth, ignoresIdenticalIDs: ranking.ignoresIdenticalIDs)
+        of: questions, depth: depth, withoutOwnDocument: ranking.withoutOwnDocument)
       rows = [("bm25", rankings)]
     }
     let runs = try rows.map { (label: $0.label, run: try GLENTraining.Run($0.rankings)) }
@@ -155,16 +155,11 @@ struct Evaluate: ParsableCommand {
     try show(reports, extra)
   }
 
-  /// The judgements of a split, some of which say that a document is relevant.
-  private static func judgements(
-    of dataset: RetrievalDataset, split: String
-  ) throws -> RelevanceJudgements {
-    let judgements = try RelevanceJudgements(dataset, split: split)
-    guard !judgements.queries.isEmpty else {
-      throw TrainingError.emptyFile(
-        path: "the judgements of the split '\(split)'", expected: "at least one grade above 0")
-    }
-    return judgements
+  /// The questions that do not find the document of their own id.
+  private func withoutOwnDocument(
+    _ judgements: RelevanceJudgements, _ dataset: RetrievalDataset
+  ) -> Set<ExactText> {
+    keepIdenticalIds ? [] : judgements.queriesWithoutOwnDocument(in: dataset)
   }
 
   /// Finds out before the ranking what would make it worthless.
@@ -206,28 +201,30 @@ struct Evaluate: ParsableCommand {
 
   /// The index's ranking, that of BM25 over its pieces, and both together; and the weight, if any.
   private func fuse(
-    _ fusion: Fusion, _ questions: [Query], _ retriever: Retriever, _ dataset: RetrievalDataset,
-    _ ranking: SplitRanking
+    _ fusion: Fusion, _ questions: [Query], _ judgements: RelevanceJudgements,
+    _ retriever: Retriever, _ dataset: RetrievalDataset
   ) throws -> (rows: [Row], weight: Float?) {
     let keywords = try retriever.snapshot.keywords ?? Self.keywords(of: dataset, for: retriever)
-    func search(_ questions: [Query]) throws -> HybridRanking {
+    func search(
+      _ questions: [Query], _ judgements: RelevanceJudgements
+    ) throws -> HybridRanking {
       defer { Console.status("") }
       return try HybridRanking(
         of: questions, by: retriever, keywords: keywords, depth: depth,
-        ignoresIdenticalIDs: ranking.ignoresIdenticalIDs
+        withoutOwnDocument: withoutOwnDocument(judgements, dataset)
       ) { status($0, questions) }
     }
     var weight: Float?
     if fusion == .interpolate {
       let tune = tune ?? "dev"
-      let dev = try self.weight == nil ? Self.judgements(of: dataset, split: tune) : nil
+      let dev = try self.weight == nil ? RelevanceJudgements(measuring: tune, of: dataset) : nil
       let tuned = try dev.map {
-        try search(Self.questions(of: $0, in: dataset)).tunedWeight(on: $0)
+        try search(Self.questions(of: $0, in: dataset), $0).tunedWeight(on: $0)
       }
       weight = self.weight ?? tuned
       if let tuned { Console.error("weight \((100 * tuned).rounded() / 100), tuned on \(tune)") }
     }
-    let found = try search(questions)
+    let found = try search(questions, judgements)
     let rows: [Row] = [
       ("glen", found.parts.identifiers), ("bm25-pieces", found.parts.keywords),
       ("hybrid", found.rankings(weight.map(Hybrid.interpolated) ?? .reciprocalRank)),

@@ -12,8 +12,8 @@ struct Pretrain: ParsableCommand {
       The text is JSON lines, plain or .gz: passages {"_id", "text", "title"}, as in a corpus.jsonl, and
       if there are any, questions {"_id", "text", "passage"} with the id or the text of what answers
       them. Nothing else is needed: the tasks are made from the text. The recipe's "excludedSources"
-      leaves out lines by their "source". An interrupted run (Ctrl-C) saves the model as it is, and
-      leaves a checkpoint that --resume goes on from.
+      leaves out lines by their "source". An interrupted run (Ctrl-C) leaves a checkpoint that
+      --resume goes on from, and saves the model as it is where the folder has no finished one.
       """)
 
   @Option(parsing: .upToNextOption, help: "Files of passages and questions.") var text: [String]
@@ -52,7 +52,9 @@ struct Pretrain: ParsableCommand {
     session.backend = try device.backend()
     session.logger = Console.logger
     let display = ProgressDisplay()
-    let log = RunLog(folder: URL(fileURLWithPath: out)) { Console.error("warning: \($0)") }
+    let log = RunLog(folder: URL(fileURLWithPath: out), goesOn: resume) {
+      Console.error("warning: \($0)")
+    }
     session.report = { progress in
       display.show(progress)
       log.record(progress)
@@ -67,6 +69,7 @@ struct Pretrain: ParsableCommand {
         "left out \(counted(text.unansweredQuestionCount, "question")) without a passage")
     }
     _ = try session.run(text, to: URL(fileURLWithPath: out))
+    log.end()
     Console.error("the model is in \(out)")
   }
 }

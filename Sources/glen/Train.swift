@@ -12,6 +12,8 @@ struct Train: ParsableCommand {
       from random weights, --init from any T5 as it is. A run that is stopped (Ctrl-C, SIGTERM) leaves
       a checkpoint that --resume goes on from: with the same data, seed and recipe but for steps, rates, limits
       and intervals.
+
+      --phase refine goes on from the model in --out by that model's own recipe, where no --preset is named.
       """)
 
   @OptionGroup var data: DatasetOptions
@@ -49,13 +51,15 @@ struct Train: ParsableCommand {
     session.seed = seed
     session.resumes = resume
     let display = ProgressDisplay()
-    let log = RunLog(folder: folder) { Console.error("warning: \($0)") }
+    let goesOn = resume || phase == "refine" && training.initial == nil && training.starter == nil
+    let log = RunLog(folder: folder, goesOn: goesOn) { Console.error("warning: \($0)") }
     session.report = { progress in
       display.show(progress)
       log.record(progress)
     }
     let dataset = try data.dataset(splits: ["train", "dev"])
     _ = try session.run(dataset, to: folder)
+    log.end()
     Console.error("the model is in \(out)")
   }
 }

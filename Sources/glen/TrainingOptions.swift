@@ -23,7 +23,12 @@ struct TrainingOptions: ParsableArguments {
   var generatedQueries: [String] = []
   @Option(help: "The tokens of an identifier.") var identifierLength: Int?
   @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
-  @Option(help: "The recipe to begin from: paper or small.") var preset = "small"
+  @Option(
+    help: """
+      The recipe to begin from: paper or small. (default: small; with --phase refine that of the model in \
+      --out)
+      """)
+  var preset: String?
   @Option(help: "A value of the recipe, as in keywords.optimization.steps=4000; may be repeated.")
   var set: [String] = []
   @Option(help: "Where tokenised corpora are kept for other runs; without it in OUT/cache.")
@@ -45,14 +50,24 @@ struct TrainingOptions: ParsableArguments {
     if let identifierLength, !(1...64).contains(identifierLength) {
       throw ValidationError("--identifier-length must be 1 to 64")
     }
-    guard Recipe.preset(preset) != nil else {
+    if let preset, Recipe.preset(preset) == nil {
       throw ValidationError("no recipe is called \(preset); known: paper, small")
     }
   }
 
   /// The preset, the file over it, then the single values.
-  func resolvedRecipe() throws -> Recipe {
-    var resolved = Recipe.preset(preset) ?? .small
+  ///
+  /// - Parameter folder: a model whose own recipe stands for the preset where none is named.
+  func resolvedRecipe(of folder: URL? = nil) throws -> Recipe {
+    var resolved = preset.flatMap(Recipe.preset) ?? .small
+    let own = folder?.appendingPathComponent("recipe.json")
+    if preset == nil, let own, FileManager.default.fileExists(atPath: own.path) {
+      do {
+        resolved = try Recipe(contentsOf: own, over: .small)
+      } catch {
+        Console.error("warning: phase 2 does not go by the model's own recipe: \(error)")
+      }
+    }
     if let recipe {
       resolved = try Recipe(contentsOf: URL(fileURLWithPath: recipe), over: resolved)
     }
@@ -83,7 +98,9 @@ struct TrainingOptions: ParsableArguments {
       } else {
         try start ?? .starter(.bundled())
       }
-    var session = TrainingSession(recipe: try resolvedRecipe(), start: own)
+    let goesOn: URL? = if case .folder(let folder)? = start, initial == nil { folder } else { nil }
+    var session = TrainingSession(
+      recipe: try resolvedRecipe(of: starter == nil ? goesOn : nil), start: own)
     session.tokenizerURL = tokenizer.map { URL(fileURLWithPath: $0) }
     session.generatedQueryURLs = generatedQueries.map { URL(fileURLWithPath: $0) }
     session.malformedLineLimit = data.malformedLimit

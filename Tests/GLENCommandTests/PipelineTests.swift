@@ -143,6 +143,33 @@ struct PipelineTests {
     }
   }
 
+  /// And not by a preset's, which would make a model of other identifiers of it.
+  @Test func phaseTwoGoesOnByTheModelsOwnRecipe() throws {
+    let folder = try ToyProject.copy("corpus", "model")
+    func read(_ name: String) throws -> String {
+      try String(contentsOfFile: folder.path("model/" + name), encoding: .utf8)
+    }
+    let (settings, metrics) = (try read("glen.json"), try read("metrics.jsonl"))
+    let outcome = try CommandLineTool.run(
+      "train", "--corpus", folder.path("corpus"), "--out", folder.path("model"), "--phase",
+      "refine", "--set", "refinement.optimization.steps=2")
+    #expect(outcome.status == 0, "\(outcome.error)")
+    #expect(!outcome.error.contains("warning"), "\(outcome.error)")
+    #expect(try read("glen.json") == settings && settings.contains("32"))
+    let url = URL(fileURLWithPath: folder.path("model/recipe.json"))
+    let object = try JSONSerialization.jsonObject(with: Data(contentsOf: url))
+    let recipe = try #require(object as? [String: Any])
+    for (phase, steps) in [("keywords", 12), ("refinement", 2)] {
+      let optimization = (recipe[phase] as? [String: Any])?["optimization"] as? [String: Any]
+      #expect(optimization?["steps"] as? Int == steps)
+    }
+    // The updates of phase 1 stay, those of the earlier phase 2 go.
+    let kept = metrics.split(separator: "\n").filter { $0.contains("\"keywords\"") }
+    let now = try read("metrics.jsonl").split(separator: "\n")
+    #expect(!kept.isEmpty && Array(now.prefix(kept.count)) == kept)
+    #expect(now.count == kept.count + 2)
+  }
+
   private struct Answer: Decodable {
     var query: String
     var hits: [Hit]
@@ -381,8 +408,15 @@ struct PipelineTests {
     let strict = try CommandLineTool.run(arguments)
     #expect(strict.status == 65 && strict.error.contains("--skip-unknown"), "\(strict.error)")
     let lenient = try CommandLineTool.run(arguments + ["--skip-unknown"])
-    #expect(lenient.status == 0 && lenient.output == before.output)
-    #expect(lenient.error.contains("left out 2 judgements of test, of"), "\(lenient.error)")
+    #expect(lenient.status == 0, "\(lenient.error)")
+    #expect(lenient.error.contains("2 judgements of test are of documents"), "\(lenient.error)")
+    // One of the ten questions has another answer now, which is never found: it loses half of its recall.
+    func measure(_ name: String, _ outcome: CommandLineTool.Outcome) throws -> Double {
+      let object = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8))
+      return try #require((object as? [String: Any])?[name] as? Double)
+    }
+    #expect(try measure("queries", lenient) == measure("queries", before))
+    #expect(try abs(measure("R@100", before) - measure("R@100", lenient) - 0.05) < 1e-9)
   }
 
   /// The table goes to standard output, in three forms; a second run trains nothing.

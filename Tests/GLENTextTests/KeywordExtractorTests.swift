@@ -44,6 +44,15 @@ struct KeywordExtractorTests {
     #expect(names(extractor.keywords(of: 0, count: 2)) == ["été", "boat"])
   }
 
+  @Test("Bytes of characters that the vocabulary lacks are no keywords, other brackets are")
+  func bytes() {
+    let tokenizer = StubTokenizer(["<0xE4>", "<0xBA>", "<0xer>", "boat"])
+    let document = tokenizer.encode("<0xE4> <0xE4> <0xBA> <0xer> boat")
+    let extractor = KeywordExtractor(documents: [document, [6], [6], []], tokenizer: tokenizer)
+    let found = extractor.keywords(of: 0, count: 4).map(tokenizer.piece)
+    #expect(found == ["<0xer>", "boat", "<0xE4>", "<0xBA>"])
+  }
+
   @Test("Too few keywords: pieces without a letter, then the last one again")
   func padding() {
     let documents = ["boat , boat 7", "boat", "", "nonsense"].map { stub.encode($0) }

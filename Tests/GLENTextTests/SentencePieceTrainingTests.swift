@@ -26,6 +26,38 @@ struct SentencePieceTrainingTests {
     #expect((0..<10).allSatisfy { tokenizer.token(forPiece: String($0)) != nil })
   }
 
+  @Test("Long texts are cut at spaces, or between characters, and nothing is lost")
+  func parts() {
+    let most = SentencePieceTokenizer.longestPart
+    func parts(_ text: String) -> [String] {
+      var text = text
+      return text.withUTF8 { bytes in
+        SentencePieceTokenizer.parts(of: bytes).map {
+          String(decoding: UnsafeBufferPointer(rebasing: bytes[$0]), as: UTF8.self)
+        }
+      }
+    }
+    #expect(parts("") == [""] && parts("one two") == ["one two"])
+    let words = (0..<5000).map { "word\($0)" }.joined(separator: " ")
+    #expect(parts(words).joined(separator: " ") == words && parts(words).count > 4)
+    for unbroken in [
+      String(repeating: "-", count: 5 * most), String(repeating: "ä€", count: most),
+      "x" + String(repeating: "\u{301}", count: 2 * most),
+    ] {
+      let parts = parts(unbroken)
+      #expect(parts.joined() == unbroken && parts.allSatisfy { $0.utf8.count <= most })
+      #expect(!parts.contains { $0.contains("\u{FFFD}") })
+    }
+  }
+
+  /// Whole, a text of this length that repeats itself would take minutes.
+  @Test("A long text that repeats itself is trained on")
+  func repetition() throws {
+    let line = String(repeating: "-", count: 600_000)
+    let tokenizer = try train(SmallCorpus.sentences + [line], size: 200)
+    #expect(tokenizer.encode("----------------").count < 4)
+  }
+
   @Test("A vocabulary too large for its corpus becomes smaller")
   func reduced() throws {
     let tokenizer = try train(["hello world", "hello there"], size: 1_000_000)

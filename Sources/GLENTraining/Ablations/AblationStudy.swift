@@ -19,8 +19,9 @@ public struct AblationStudy {
   public var ablations = Ablation.allCases
   /// The seeds of all random numbers, one run each.
   public var seeds: [UInt64] = [1, 2, 3]
-  /// The splits to rank; all but `train`, `dev` and parts of theirs (`dev-seen`) if nil, or `dev` where
-  /// there is no other.
+  /// The splits to rank; all but `train`, `dev` and parts of theirs (`dev-seen`, `dev_seen`, `dev.small`) if nil.
+  ///
+  /// Where there is no other, `dev` and its parts, on which training chose its models.
   public var splits: [String]?
   /// How often `shuffledCollisions` shuffles.
   public var shuffleCount = 10_000
@@ -41,12 +42,15 @@ public struct AblationStudy {
   public func run(_ dataset: RetrievalDataset, in folder: URL) throws -> AblationTable {
     try session.recipe.validate()
     var splits =
-      self.splits ?? dataset.splits.filter { !["train", "dev"].contains($0.prefix { $0 != "-" }) }
+      self.splits ?? dataset.splits.filter { !["train", "dev"].contains(Self.whole(of: $0)) }
+    if splits.isEmpty { splits = dataset.splits.filter { Self.whole(of: $0) == "dev" } }
     if splits.isEmpty { splits = ["dev"] }
     for split in splits where !dataset.splits.contains(split) {
       throw TrainingError.missingSplit(
-        split: split, path: dataset.folder.path, available: dataset.splits)
+        split: split, path: dataset.name, available: dataset.splits)
     }
+    // Before the hours of training.
+    for split in splits { _ = try RelevanceJudgements(measuring: split, of: dataset) }
     try claim(folder, for: dataset, splits: splits)
     var table = AblationTable(seeds: seeds, rows: [])
     for ablation in ablations {
@@ -66,6 +70,11 @@ public struct AblationStudy {
       table.rows.append(AblationTable.Row(ablation: ablation, cells: cells))
     }
     return table
+  }
+
+  /// The split that a part's name begins with.
+  private static func whole(of split: String) -> Substring {
+    split.prefix { !["-", "_", "."].contains($0) }
   }
 
   /// One row's work with one seed.
@@ -224,10 +233,10 @@ public struct AblationStudy {
   private func report(
     _ ablation: Ablation, _ split: String, of dataset: RetrievalDataset, by retriever: Retriever
   ) throws -> EvaluationReport {
-    let judgements = try RelevanceJudgements(dataset, split: split)
+    let judgements = try RelevanceJudgements(measuring: split, of: dataset)
     let queries = dataset.queries.filter { judgements.grades[ExactText($0.id)] != nil }
     var ranking = SplitRanking(depth: 100)
-    ranking.ignoresIdenticalIDs = dataset.ignoresIdenticalIDs
+    ranking.withoutOwnDocument = judgements.queriesWithoutOwnDocument(in: dataset)
     if ablation == .shuffledCollisions {
       return try CollisionShuffles(
         ranking, of: queries, by: retriever, against: judgements, metrics: Self.metrics

@@ -90,7 +90,9 @@ struct DatasetFiles {
     func tables(_ prefix: String, _ names: [String], in folder: URL) -> [String: URL] {
       var tables: [String: URL] = [:]
       for suffix in [".tsv.gz", ".tsv"] {
-        for name in names where name.hasPrefix(prefix) && name.hasSuffix(suffix) {
+        // Not what file systems leave beside them, such as macOS's `._test.tsv`.
+        for name in names
+        where name.hasPrefix(prefix) && name.hasSuffix(suffix) && !name.hasPrefix(".") {
           let split = String(name.dropFirst(prefix.count).dropLast(suffix.count))
           tables[split] = folder.appendingPathComponent(name)
         }

@@ -17,8 +17,8 @@ import GLENPlatform
 /// go into the index. Other members are passed over; a byte-order mark, CRLF and blank lines do no
 /// harm. Identifiers are compared byte by byte, as `ExactText`.
 public struct RetrievalDataset: Sendable {
-  /// The folder.
-  public let folder: URL
+  /// The folder, or nil for a dataset that was made in memory.
+  public let folder: URL?
   /// The documents in the order of their file.
   public let documents: [Document]
   /// The queries in the order of their file.
@@ -31,11 +31,6 @@ public struct RetrievalDataset: Sendable {
   /// The layout of the folder.
   public let format: DatasetFormat
 
-  /// Whether evaluation leaves out the document that has a query's own id.
-  ///
-  /// In BEIR's layout it does, as BEIR's evaluator. In the others queries and documents are numbered apart.
-  public var ignoresIdenticalIDs: Bool { format == .beir }
-
   private let malformedLineLimit: Int
   private let skipsUnknownJudgements: Bool
   private let documentPositions: [ExactText: Int]
@@ -43,6 +38,8 @@ public struct RetrievalDataset: Sendable {
   /// The positions of queries by what judgements call them: their text in NQ320k, otherwise the id.
   private let judgedPositions: [ExactText: Int]
   private let judgementFiles: [String: URL]
+  /// Those of a dataset in memory, by split.
+  private let givenJudgements: [String: [Judgement]]
 
   /// Reads the documents and the queries of a folder.
   ///
@@ -74,6 +71,7 @@ public struct RetrievalDataset: Sendable {
     self.malformedLineLimit = malformedLineLimit
     self.skipsUnknownJudgements = skipsUnknownJudgements
     judgementFiles = files.judgements
+    givenJudgements = [:]
     splits = files.judgements.keys.sorted()
 
     let corpus = try Self.readDocuments(
@@ -90,6 +88,54 @@ public struct RetrievalDataset: Sendable {
         uniqueKeysWithValues: read.queries.enumerated().map { (ExactText($1.id), $0) })
       : read.positions
     skippedLines = corpus.skippedLines + read.skippedLines
+  }
+
+  /// Makes a dataset of what a program has in memory.
+  ///
+  /// ```swift
+  /// let dataset = try RetrievalDataset(
+  ///   documents: notes, queries: [Query(id: "q1", text: "When do bees sleep?")],
+  ///   judgements: ["train": [Judgement(query: 0, document: 3, grade: 1)]])
+  /// _ = try TrainingSession(recipe: .small, start: .starter(.bundled())).run(dataset, to: folder)
+  /// ```
+  ///
+  /// Queries and documents are taken to be called apart, whatever their ids.
+  ///
+  /// - Parameters:
+  ///   - documents: Documents of different ids.
+  ///   - queries: Queries of different ids; none for phase 1 alone.
+  ///   - judgements: By split (`train` is trained on, `dev` validated on) which documents answer which
+  ///     queries, by position.
+  /// - Throws: `TrainingError.trainingData` for an id that comes twice, or a position that nothing has.
+  public init(
+    documents: [Document], queries: [Query] = [], judgements: [String: [Judgement]] = [:]
+  ) throws(TrainingError) {
+    func positions(_ kind: String, _ ids: [String]) throws(TrainingError) -> [ExactText: Int] {
+      var positions: [ExactText: Int] = [:]
+      for (place, id) in ids.enumerated()
+      where positions.updateValue(place, forKey: ExactText(id)) != nil {
+        throw .trainingData(reason: "two \(kind) have the id '\(id)'; expected ids that differ")
+      }
+      return positions
+    }
+    documentPositions = try positions("documents", documents.map(\.id))
+    queryPositions = try positions("queries", queries.map(\.id))
+    judgedPositions = queryPositions
+    for (split, list) in judgements {
+      for judgement in list
+      where !documents.indices.contains(judgement.document)
+        || !queries.indices.contains(judgement.query)
+      {
+        throw .trainingData(
+          reason: "a judgement of '\(split)' is of query \(judgement.query) and document "
+            + "\(judgement.document), and there are \(queries.count) and \(documents.count)")
+      }
+    }
+    (self.documents, self.queries, givenJudgements) = (documents, queries, judgements)
+    (folder, judgementFiles, skippedLines) = (nil, [:], [])
+    // Its queries and documents are numbered apart, as in that layout.
+    (format, malformedLineLimit, skipsUnknownJudgements) = (.msmarco, 0, false)
+    splits = judgements.keys.sorted()
   }
 
   /// Reads a corpus alone, without queries or judgements.
@@ -127,6 +173,9 @@ public struct RetrievalDataset: Sendable {
     return (read.documents, read.skippedLines)
   }
 
+  /// What messages call it.
+  var name: String { folder?.path ?? "the dataset in memory" }
+
   /// The position of a document in `documents`, by its identifier.
   public func documentPosition(of id: String) -> Int? { documentPositions[ExactText(id)] }
 
@@ -151,21 +200,29 @@ public struct RetrievalDataset: Sendable {
   ///   in another format.
   /// - Throws: `TrainingError`; for an unknown split it names those that exist.
   public func judgementList(split: String) throws(TrainingError) -> JudgementList {
+    var list = JudgementList()
+    if let given = givenJudgements[split] {
+      list.judgements = given
+      return list
+    }
     guard let url = judgementFiles[split] else {
-      throw .missingSplit(split: split, path: folder.path, available: splits)
+      throw .missingSplit(split: split, path: name, available: splits)
     }
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
-    var list = JudgementList()
     var grades: [Pair: Int] = [:]
     let entry = format.entryParser()
+    var isFirst = true
     try file.forEachRow { [format] line, number throws(LineProblem) in
-      guard format == .nq320k else { return try JudgementRow(line: line, isFirst: number == 1) }
+      defer { isFirst = false }
+      guard format == .nq320k else { return try JudgementRow(line: line, isFirst: isFirst) }
       return try entry(line, number).map { JudgementRow(query: $0.text, document: $0.id, grade: 1) }
     } _: { row, number throws(TrainingError) in
       guard let query = judgedPositions[ExactText(row.query)] else {
         return try noteUnknown(row.query, kind: "query", at: number, of: url, in: &list)
       }
       guard let document = documentPositions[ExactText(row.document)] else {
+        list.unknownDocuments.append(
+          JudgementList.UnknownDocument(query: query, document: row.document, grade: row.grade))
         return try noteUnknown(row.document, kind: "document", at: number, of: url, in: &list)
       }
       let earlier = grades.updateValue(row.grade, forKey: Pair(query: query, document: document))

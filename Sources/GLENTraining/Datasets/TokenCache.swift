@@ -17,6 +17,7 @@ public struct TokenCache: Sendable {
   public init(folder: URL, vocabulary: Data) {
     self.folder = folder
     var checksum = TextChecksum()
+    checksum.add("\(Self.rules)")
     vocabulary.withUnsafeBytes { checksum.add($0) }
     self.vocabulary = checksum.value
   }
@@ -48,6 +49,10 @@ public struct TokenCache: Sendable {
 
   // The file: magic, the two checksums and the number of texts, eight bytes each; the ids, four
   // bytes each; where each text's ids end, eight bytes each; the CRC-32 of all that in eight bytes.
+
+  /// The rules by which texts become tokens, counted up where cleaning or tokenising changes, so that no file
+  /// of before is taken.
+  private static let rules = 1
 
   private static let magic: UInt64 = 0x314B_4F54_4E45_4C47  // GLENTOK1
   private static let headerSize = 32

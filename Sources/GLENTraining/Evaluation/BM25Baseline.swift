@@ -22,18 +22,17 @@ public struct BM25Baseline: Sendable {
   /// - Parameters:
   ///   - queries: the queries, in the order of the lists.
   ///   - depth: how many documents a list has at most.
-  ///   - ignoresIdenticalIDs: as of `SplitRanking`.
+  ///   - withoutOwnDocument: as of `SplitRanking`.
   public func rankings(
-    of queries: [Query], depth: Int = 100, ignoresIdenticalIDs: Bool = false
+    of queries: [Query], depth: Int = 100, withoutOwnDocument: Set<ExactText> = []
   ) -> [RankedList] {
-    let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
-    return queries.map { query in
+    queries.map { query in
+      let own = withoutOwnDocument.contains(ExactText(query.id)) ? ExactText(query.id) : nil
+      let limit = own == nil || depth == .max ? depth : depth + 1
       let found = index.search(analyzer.encode(query.text), limit: limit).map {
         ScoredDocument(id: ids[$0.document], score: $0.score)
       }
-      let others = found.filter {
-        !ignoresIdenticalIDs || ExactText($0.id) != ExactText(query.id)
-      }
+      let others = own.map { own in found.filter { ExactText($0.id) != own } } ?? found
       return RankedList(query: query.id, documents: Array(others.prefix(max(depth, 0))))
     }
   }

@@ -17,18 +17,18 @@ public struct HybridRanking: Sendable {
   ///   - keywords: the keywords of the index's documents.
   ///   - depth: how many documents a list has; as in a hybrid search each of both contributes as many,
   ///     and no fewer than a hundred.
-  ///   - ignoresIdenticalIDs: as of `SplitRanking`.
+  ///   - withoutOwnDocument: as of `SplitRanking`.
   ///   - progress: receives the number of queries done.
   /// - Throws: what searching throws.
   public init(
     of queries: [Query], by retriever: Retriever, keywords: KeywordSearch, depth: Int = 100,
-    ignoresIdenticalIDs: Bool = false, progress: (Int) -> Void = { _ in }
+    withoutOwnDocument: Set<ExactText> = [], progress: (Int) -> Void = { _ in }
   ) throws {
     let search = try HybridSearch(retriever.snapshot.tables, keywords: keywords)
     var candidates: [HybridCandidates] = []
     candidates.reserveCapacity(queries.count)
     var split = SplitRanking(depth: depth)
-    split.ignoresIdenticalIDs = ignoresIdenticalIDs
+    split.withoutOwnDocument = withoutOwnDocument
     try split.forEachQuery(queries, retriever) { query, scores in
       candidates.append(
         try search.candidates(

@@ -13,9 +13,28 @@ public struct RelevanceJudgements: Sendable, Equatable {
 
   /// The judgements of a split of a dataset.
   ///
+  /// Documents that the dataset lacks, where it may (`skipsUnknownJudgements`), are judged as well: they
+  /// are relevant and never found, as in trec_eval.
+  ///
   /// - Throws: `TrainingError` when the split cannot be read.
   public init(_ dataset: RetrievalDataset, split: String) throws(TrainingError) {
-    self.init(try dataset.judgements(split: split), of: dataset)
+    let list = try dataset.judgementList(split: split)
+    self.init(list.judgements, of: dataset)
+    for row in list.unknownDocuments {
+      let query = ExactText(dataset.queries[row.query].id)
+      grades[query, default: [:]][ExactText(row.document)] = row.grade
+    }
+  }
+
+  /// The judgements of a split that is to be measured.
+  ///
+  /// - Throws: as `init(_:split:)`, and `TrainingError.emptyFile` where nothing is relevant.
+  public init(measuring split: String, of dataset: RetrievalDataset) throws(TrainingError) {
+    try self.init(dataset, split: split)
+    guard !queries.isEmpty else {
+      throw .emptyFile(
+        path: "the judgements of the split '\(split)'", expected: "at least one grade above 0")
+    }
   }
 
   /// Judgements of a dataset, by identifier; those outside the dataset are left out.
@@ -42,8 +61,10 @@ public struct RelevanceJudgements: Sendable, Equatable {
     }
     var grades: [ExactText: [ExactText: Int]] = [:]
     var file = DatasetFile(url, malformedLineLimit: 0)
-    try file.forEachRow { line, number throws(LineProblem) in
-      try JudgementRow(line: line, isFirst: number == 1)
+    var isFirst = true
+    try file.forEachRow { line, _ throws(LineProblem) in
+      defer { isFirst = false }
+      return try JudgementRow(line: line, isFirst: isFirst)
     } _: { row, number throws(TrainingError) in
       let earlier = grades[ExactText(row.query), default: [:]].updateValue(
         row.grade, forKey: ExactText(row.document))
@@ -60,6 +81,19 @@ public struct RelevanceJudgements: Sendable, Equatable {
   /// These are the queries that an evaluation averages over.
   public var queries: [String] {
     grades.filter { $0.value.values.contains { $0 > 0 } }.keys.sorted().map(\.text)
+  }
+
+  /// The judged queries that do not find the document of their own id.
+  ///
+  /// In BEIR's layout, as by BEIR's evaluator: in some of its corpora, ArguAna, queries are documents. But a
+  /// query finds its own document where that is judged relevant: there queries and documents are
+  /// numbered apart, as they always are in the other layouts, and equal ids say nothing.
+  public func queriesWithoutOwnDocument(in dataset: RetrievalDataset) -> Set<ExactText> {
+    guard dataset.format == .beir else { return [] }
+    return Set(
+      grades.lazy.filter { query, grades in
+        grades[query, default: 0] <= 0 && dataset.documentPosition(of: query.text) != nil
+      }.map(\.key))
   }
 
   /// The queries of which a relevant document shares its identifier with another document of an index.

@@ -4,7 +4,7 @@ extension SplitRanking {
   /// The best hit of each query with its probability, judged.
   ///
   /// A query whose judgements are all 0 counts as one that the corpus does not answer. `depth` plays no part,
-  /// because only the best hit is looked at, nor does `ignoresIdenticalIDs`: a search knows no query's id.
+  /// because only the best hit is looked at, nor does `withoutOwnDocument`: a search knows no query's id.
   ///
   /// - Throws: what searching throws.
   public func judgedAnswers(

@@ -10,9 +10,9 @@ public struct SplitRanking: Sendable {
   /// A device on which identifiers are searched exactly, or nil for the processor; the lists are the
   /// same.
   public var scanner: (any CodeScanner)?
-  /// Whether a query never finds the document that has its own id: as BEIR's evaluator does by default,
-  /// because in some of its corpora, ArguAna, the queries are documents.
-  public var ignoresIdenticalIDs = false
+  /// The queries that never find the document of their own id
+  /// (`RelevanceJudgements.queriesWithoutOwnDocument(in:)`).
+  public var withoutOwnDocument: Set<ExactText> = []
 
   /// A ranking of the given depth.
   public init(depth: Int = 100, mode: SearchMode = .exact, scanner: (any CodeScanner)? = nil) {
@@ -42,7 +42,7 @@ public struct SplitRanking: Sendable {
     if let scanner, mode == .exact {
       let search = try retriever.search(on: scanner)
       // One more, where one may have to go: a scan has one filter for all queries.
-      let limit = ignoresIdenticalIDs && depth < .max ? depth + 1 : depth
+      let limit = withoutOwnDocument.isEmpty || depth == .max ? depth : depth + 1
       try forEachPart(queries, retriever, size: 512) { part, scores in
         for (query, ranked) in zip(part, try search.rank(scores, limit: limit)) {
           let own = identicalDocument(to: query, in: retriever.snapshot)
@@ -60,7 +60,7 @@ public struct SplitRanking: Sendable {
 
   /// The document that a query does not find, because it has the query's id.
   private func identicalDocument(to query: Query, in snapshot: IndexSnapshot) -> Int? {
-    ignoresIdenticalIDs ? snapshot.document(withID: query.id) : nil
+    withoutOwnDocument.contains(ExactText(query.id)) ? snapshot.document(withID: query.id) : nil
   }
 
   /// The documents that a query may find; nil for all.

@@ -16,7 +16,7 @@ public struct RefinementObjective: TrainingObjective {
   private let mask: Tensor
   private let sources: [Source]
   /// N_neg, or as many as every query can have in a small corpus.
-  private let negatives: Int
+  let negatives: Int
   private var order: EpochOrder
   private var sampler: PrefixNegativeSampler
   private let clock = ContinuousClock()

@@ -13,7 +13,10 @@ public struct PretrainingCorpus: Sendable {
   /// How many of a passage's keywords are kept: taking a sentence out must leave enough.
   static let keywordCount = 16
 
-  let extractor: KeywordExtractor
+  private let extractor: KeywordExtractor
+  /// Set where the vocabulary tells capitals from small letters: keywords are pieces of lower-cased text, and
+  /// a capital one, which no count has seen, would outweigh them.
+  private let casedTokenizer: (any Tokenizer)?
   let passages: [Passage]
   /// Each question's tokens with the end token, and the keywords of what answers it.
   let questions: [(tokens: [Int32], keywords: [Int32])]
@@ -35,6 +38,10 @@ public struct PretrainingCorpus: Sendable {
     }
     let extractor = KeywordExtractor(documents: pieces, tokenizer: tokenizer)
     self.extractor = extractor
+    let isCased = (0..<Int32(clamping: tokenizer.vocabularySize)).contains { token in
+      !tokenizer.isSpecial(token) && tokenizer.piece(token).contains(where: \.isUppercase)
+    }
+    casedTokenizer = isCased ? tokenizer : nil
     var passages: [Passage] = []
     for (index, passage) in text.passages.enumerated() {
       let sentences = Self.sentences(of: TextCleaning.clean(passage.text))
@@ -58,6 +65,14 @@ public struct PretrainingCorpus: Sendable {
         extractor.keywords(for: answer, count: recipe.identifierLength)
       )
     }
+  }
+
+  /// The keywords of a part of a passage, given its tokens.
+  func keywords(ofWindow tokens: [Int32], count: Int) -> [Int32] {
+    guard let casedTokenizer else { return extractor.keywords(for: tokens, count: count) }
+    let pieces = KeywordExtractor.pieces(
+      title: "", text: casedTokenizer.decode(tokens), tokenizer: casedTokenizer, limit: .max)
+    return extractor.keywords(for: pieces, count: count)
   }
 
   /// Cuts a text behind full stops, question and exclamation marks that a space follows.

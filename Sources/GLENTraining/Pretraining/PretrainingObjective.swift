@@ -127,7 +127,7 @@ extension PretrainingObjective {
     let length = Int.random(in: recipe.shortestWindow...recipe.longestWindow, using: &generator) - 1
     let first = Int.random(in: 0...max(tokens.count - length, 0), using: &generator)
     let window = Array(tokens[first...].prefix(length))
-    return (window + [1], corpus.extractor.keywords(for: window, count: recipe.identifierLength))
+    return (window + [1], corpus.keywords(ofWindow: window, count: recipe.identifierLength))
   }
 
   /// A sentence, and the passage's best keywords that also stand outside it; nil where a passage has

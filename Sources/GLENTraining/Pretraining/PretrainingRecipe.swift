@@ -90,8 +90,8 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
       throw .recipe(path: path, reason: "optimization: \(problem)")
     }
     try require(
-      halvesBatchSize > 1 && spansBatchSize > 0,
-      "spansBatchSize must be above 0 and halvesBatchSize above 1")
+      (2...(1 << 20)).contains(halvesBatchSize) && (1...(1 << 20)).contains(spansBatchSize),
+      "spansBatchSize must be 1 to 1048576 and halvesBatchSize 2 to 1048576")
     try require(
       (4...4096).contains(halfLength) && (8...4096).contains(spansWindow),
       "halfLength must be 4 to 4096 and spansWindow 8 to 4096")
@@ -99,7 +99,11 @@ public struct PretrainingRecipe: Sendable, Codable, Equatable {
     try require(
       corruptionRate > 0 && corruptionRate <= 0.5 && meanSpanLength >= 1 && meanSpanLength <= 64,
       "corruptionRate must be above 0 and at most 0.5, meanSpanLength 1 to 64")
-    try require(vocabularyCharacters > 0, "vocabularyCharacters must be above 0")
+    try require(
+      (1...(1 << 40)).contains(vocabularyCharacters), "vocabularyCharacters must be 1 to \(1 << 40)"
+    )
+    try require(
+      (16...1_000_000).contains(vocabularySize), "vocabularySize must be 16 to 1000000")
   }
 }
 

@@ -43,6 +43,7 @@ public struct PretrainingSession {
     defer { lock.release() }
     let checkpointURL = try TrainingSession.checkpointURL(in: output, resumes: resumes)
     AtomicFile.removeLeftovers(in: output)
+    let keepsModel = TrainingSession.hasFinishedModel(in: output)
     let tokenizer = try tokenizer(for: text, in: output)
     var model = try model(for: tokenizer)
     let size = model.configuration.vocabularySize
@@ -54,6 +55,14 @@ public struct PretrainingSession {
     // As in T5 the first sentinel is the last of the hundred rows above the pieces.
     let sentinels = (0..<100).map { Int32(tokenizer.pieceCount + 99 - $0) }
       .filter { Int($0) < size }
+    if recipe.weights.spans > 0, sentinels.isEmpty {
+      throw TrainingError.trainingData(
+        reason: "span corruption needs sentinels, and the table of the model has no rows above its "
+          + "\(tokenizer.pieceCount) pieces; set weights.spans to 0")
+    }
+    if recipe.optimization.validationInterval > 0 {
+      logger.warning("pre-training is not validated; validationInterval has no effect")
+    }
     let corpus = try PretrainingCorpus(
       text, tokenizer: tokenizer, recipe: recipe, sentinels: sentinels)
     logger.info(
@@ -94,13 +103,19 @@ public struct PretrainingSession {
     do {
       try trainer.train(&model, &objective)
     } catch is CancellationError {
-      // What has been learned so far can be used too.
-      try TrainingSession.save(model, settings, tokenizer, recipe: recipe, to: output)
+      // What has been learned so far can be used too, but not in place of a model that is complete.
+      if keepsModel {
+        logger.warning("the model in the folder stays until this run has ended")
+      } else {
+        try TrainingSession.save(
+          model, settings, tokenizer, recipe: recipe, to: output, isFinished: false)
+      }
       throw CancellationError()
     }
     try TrainingSession.save(model, settings, tokenizer, recipe: recipe, to: output)
     Checkpoint.remove(at: checkpointURL)
     try? FileManager.default.removeItem(at: Self.vocabularyURL(in: output))
+    AtomicFile.removeLeftovers(in: output)
     return try ModelFolder(opening: output, on: backend)
   }
 

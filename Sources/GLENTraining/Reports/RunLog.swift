@@ -3,8 +3,8 @@ import GLENText
 
 /// Keeps what a training run reports in its folder: `metrics.jsonl`, and the same for TensorBoard.
 ///
-/// A line is written at once and whole. When a run is resumed, or begun again, the lines that it
-/// will write anew are cut off first, and the event file is made again from those that stay. Hand
+/// A line is written at once and whole. When a run is resumed the lines that it will write anew are cut
+/// off first, and the event file is made again from those that stay; a new run's log begins empty. Hand
 /// `record` to `TrainingSession.report`.
 ///
 /// Of a long phase some two thousand updates are kept, evenly spaced, the first twenty, and each that
@@ -21,6 +21,7 @@ public final class RunLog {
   }
 
   private let folder: URL
+  private let goesOn: Bool
   private let warn: (String) -> Void
   private let now: () -> Double
   private var phase: String?
@@ -30,10 +31,14 @@ public final class RunLog {
 
   /// A log of a run in `folder`, which is first written to when training first reports.
   ///
-  /// - Parameter warn: is told what is left out of an earlier run's, and once if nothing more can be
-  ///   written; training goes on.
-  public init(folder: URL, warn: @escaping (String) -> Void = { _ in }) {
+  /// - Parameters:
+  ///   - goesOn: whether the run goes on from another in the folder, by a checkpoint or from its first phase,
+  ///     so that the updates before its own stay.
+  ///   - warn: is told what is left out of an earlier run's, and once if nothing more can be
+  ///     written; training goes on.
+  public init(folder: URL, goesOn: Bool = true, warn: @escaping (String) -> Void = { _ in }) {
     self.folder = folder
+    self.goesOn = goesOn
     self.warn = warn
     now = { Date().timeIntervalSince1970 }
   }
@@ -58,6 +63,23 @@ public final class RunLog {
     } catch {
       hasFailed = true
       warn("the run's metrics can no longer be written: \(error.reason)")
+    }
+  }
+
+  /// Ends the log of a run that has ended.
+  ///
+  /// One without an update has no records, not an earlier run's.
+  public func end() {
+    guard !goesOn, phase == nil else { return }
+    try? FileManager.default.removeItem(at: Self.metricsURL(in: folder))
+    try? removeEvents()
+  }
+
+  private func removeEvents() throws {
+    let board = folder.appendingPathComponent("tensorboard")
+    for name in try FileManager.default.contentsOfDirectory(atPath: board.path)
+    where name.hasPrefix("events.out.tfevents.") && name.hasSuffix(".glen") {
+      try FileManager.default.removeItem(at: board.appendingPathComponent(name))
     }
   }
 
@@ -97,9 +119,12 @@ public final class RunLog {
 
   /// Opens the files where a phase begins or goes on.
   private func begin(_ progress: TrainingProgress) throws {
+    let isNew = !goesOn && phase == nil
     phase = progress.phase
     let url = Self.metricsURL(in: folder)
-    let kept = Self.keptRecords(url, before: progress)
+    let kept =
+      isNew
+      ? (bytes: Data(), records: [], damaged: 0) : Self.keptRecords(url, before: progress)
     if kept.damaged > 0 {
       warn("left out what is no record in \(url.path): \(counted(kept.damaged, "line"))")
     }
@@ -108,10 +133,7 @@ public final class RunLog {
 
     let board = folder.appendingPathComponent("tensorboard")
     try FileManager.default.createDirectory(at: board, withIntermediateDirectories: true)
-    for name in try FileManager.default.contentsOfDirectory(atPath: board.path)
-    where name.hasPrefix("events.out.tfevents.") && name.hasSuffix(".glen") {
-      try FileManager.default.removeItem(at: board.appendingPathComponent(name))
-    }
+    try removeEvents()
     let time = kept.records.first?.time ?? now()
     let name = "events.out.tfevents.\(Int(now())).glen"
     let events = try EventFile(creating: board.appendingPathComponent(name), time: time)

@@ -11,7 +11,7 @@ extension Recipe {
       (2...4096).contains(maximumQueryLength) && (2...4096).contains(maximumDocumentLength),
       "the maximum lengths must be 2 to 4096")
     try require(
-      (16...(1 << 22)).contains(vocabularySize), "vocabularySize must be 16 to \(1 << 22)")
+      (16...1_000_000).contains(vocabularySize), "vocabularySize must be 16 to 1000000")
     try require(validationDocuments >= 0, "validationDocuments must not be negative")
     for (name, o) in [
       ("keywords", keywords.optimization), ("refinement", refinement.optimization),
@@ -73,12 +73,20 @@ extension Recipe.Optimization {
     }
     let rates = [learningRate, decoderLearningRate]
     if !rates.allSatisfy({ $0 > 0 && $0 < 1 }) { return "learning rates must be between 0 and 1" }
-    let isNegative =
-      [warmupSteps, checkpointInterval, validationInterval, patience].contains { $0 < 0 }
-      || [weightDecay, clippingNorm, largestLoss, largestGradientNorm].contains { !($0 >= 0) }
-    if isNegative || !(0..<1).contains(dropout ?? 0) {
-      return "a value is below 0, or the dropout not below 1"
+    let counts = [
+      ("warmupSteps", warmupSteps), ("checkpointInterval", checkpointInterval),
+      ("validationInterval", validationInterval), ("patience", patience),
+    ]
+    if let (name, _) = counts.first(where: { $0.1 < 0 }) { return "\(name) must not be negative" }
+    let limits = [
+      ("clippingNorm", clippingNorm), ("largestLoss", largestLoss),
+      ("largestGradientNorm", largestGradientNorm),
+    ]
+    if let (name, _) = limits.first(where: { !($0.1 >= 0) }) {
+      return "\(name) must not be negative"
     }
+    if !(0...100).contains(weightDecay) { return "weightDecay must be 0 to 100" }
+    if !(0..<1).contains(dropout ?? 0) { return "dropout must be 0 or more and below 1" }
     return patience > 0 && validationInterval == 0
       ? "patience counts validations; set validationInterval above 0" : nil
   }

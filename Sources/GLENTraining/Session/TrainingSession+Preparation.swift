@@ -30,6 +30,7 @@ extension TrainingSession {
       maskedTokens: IdentifierSettings.maskedTokens(
         pieceCount: tokenizer.pieceCount, vocabularySize: size, isSpecial: tokenizer.isSpecial),
       feedsTokens: recipe.feedsTokens)
+    warnOfOtherIdentifiers(settings)
     logger.info("tokenising \(counted(dataset.documents.count, "document"))")
     let cache = cacheFolder.map { TokenCache(folder: $0, vocabulary: tokenizer.modelData) }
     let corpus = try TrainingCorpus(
@@ -56,12 +57,40 @@ extension TrainingSession {
     let mask = try settings.mask(vocabularySize: size, on: backend)
     if phases.contains(.refine) {
       // What phase 2 cannot use should be known before phase 1, and not after it.
-      _ = try RefinementObjective(
+      let objective = try RefinementObjective(
         corpus, recipe: recipe, settings: settings, mask: mask, key: RandomKey(seed: seed))
+      if objective.negatives < recipe.refinement.negatives {
+        logger.warning(
+          """
+          refinement: every query gets \(objective.negatives) negatives, not \
+          \(recipe.refinement.negatives), because one of them leaves no more documents that do not answer it
+          """)
+      }
+    }
+    if phases.contains(.queries), recipe.queries.validationInterval > 0 {
+      logger.warning(
+        "queries: generating queries is not validated; validationInterval has no effect")
     }
     return Work(
       tokenizer: tokenizer, model: model, settings: settings, mask: mask, corpus: corpus,
       validator: validator, fingerprint: try fingerprint(corpus, validator, model.configuration))
+  }
+
+  /// Says where phase 2 alone goes on from a model of other identifiers than the recipe's.
+  private func warnOfOtherIdentifiers(_ settings: IdentifierSettings) {
+    guard case .folder(let folder) = start, phases.first == .refine,
+      let its = try? IdentifierSettings(folder: folder)
+    else { return }
+    let numbers = [
+      ("identifierLength", its.identifierLength, settings.identifierLength),
+      ("maximumQueryLength", its.maximumQueryLength, settings.maximumQueryLength),
+      ("maximumDocumentLength", its.maximumDocumentLength, settings.maximumDocumentLength),
+    ]
+    var others = numbers.filter { $0.1 != $0.2 }.map { "\($0) is \($2) and was \($1)" }
+    if its.feedsTokens != settings.feedsTokens {
+      others.append("feedsTokens is \(settings.feedsTokens) and was \(its.feedsTokens)")
+    }
+    for other in others { logger.warning("not as the model learned it in phase 1: \(other)") }
   }
 
   /// Gives the table of a model that does not come with one its first numbers.
@@ -114,7 +143,9 @@ extension TrainingSession {
       "set of generated queries": checksum(
         corpus.generated.lazy.map { $0.tokens.map(Int.init) + [-2, $0.document] }),
       "dev split": checksum(
-        (validator?.judgedQueries ?? []).lazy.map { $0.map(Int.init) + [-2] + $1.sorted() }),
+        (validator?.judgedQueries ?? []).lazy.map {
+          $0.tokens.map(Int.init) + [-2] + $0.positives.sorted()
+        }),
     ]
   }
 

@@ -23,13 +23,10 @@ public struct TrainingSession {
         return "random weights of " + String(decoding: try json(configuration), as: UTF8.self)
       case .starter(let starter): return "\(starter)"
       case .folder(let folder):
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
-          throw TrainingError.fileNotFound(path: folder.path, expected: "a T5 folder")
-        }
-        let files = names.sorted()
-          .filter { $0 != "recipe.json" && !$0.hasPrefix("checkpoint.") }
-          .map { folder.appendingPathComponent($0) }
-          .filter { ["json", "safetensors", "bin", "model"].contains($0.pathExtension) }
+        // The model's files alone: whatever else lies there is not begun from.
+        let names = try ModelFolder.fileNames(in: folder)
+        let files = (names.small + names.weights).map { folder.appendingPathComponent($0) }
+          .filter { FileManager.default.fileExists(atPath: $0.path) }
         return "a folder of checksum \(try TextChecksum(of: files).text)"
       }
     }
@@ -117,6 +114,8 @@ public struct TrainingSession {
     }
     Checkpoint.remove(at: checkpointURL)
     try? FileManager.default.removeItem(at: Self.vocabularyCheckpoint(in: output))
+    // Of a run that was killed a moment before this one began, and was not gone yet.
+    AtomicFile.removeLeftovers(in: output)
     return try ModelFolder(opening: output, on: backend)
   }
 
@@ -247,15 +246,28 @@ public struct TrainingSession {
           + "files checkpoint.* to begin anew")
   }
 
+  private static let unfinishedKey = "glen.unfinished"
+
+  /// Whether a folder has a model, and not one that a run saved when it was interrupted.
+  static func hasFinishedModel(in folder: URL) -> Bool {
+    guard let files = try? WeightFiles(folder: folder) else { return false }
+    let file = files.names.count == 1 ? try? files.open().first as? SafetensorsFile : nil
+    return file?.metadata[unfinishedKey] == nil
+  }
+
   /// Saves a model folder with the recipe that made it.
+  ///
+  /// - Parameter isFinished: false for a model that another may take the place of.
   static func save(
     _ model: T5Model, _ settings: IdentifierSettings, _ tokenizer: SentencePieceTokenizer,
-    recipe: some Encodable, to output: URL
+    recipe: some Encodable, to output: URL, isFinished: Bool = true
   ) throws {
     if let name = try model.nameOfNonFiniteParameter() {
       throw TrainingError.notFinite(weight: name)
     }
-    try model.save(to: output, metadata: ModelFolder.metadata(vocabulary: tokenizer.modelData))
+    var metadata = ModelFolder.metadata(vocabulary: tokenizer.modelData)
+    if !isFinished { metadata[unfinishedKey] = "true" }
+    try model.save(to: output, metadata: metadata)
     try AtomicFile.write(
       tokenizer.modelData, to: output.appendingPathComponent("spiece.model"))
     try settings.save(to: output)

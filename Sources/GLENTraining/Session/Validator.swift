@@ -6,8 +6,9 @@ import GLENText
 
 /// Measures a model in training: indexes the corpus, or a sample of it, and ranks the queries of a split.
 struct Validator {
-  /// The queries in tokens, and the positions in the corpus of what answers them.
-  let judgedQueries: [(tokens: [Int32], positives: Set<Int>)]
+  /// The queries in tokens, the positions in the corpus of what answers them, and that of the document
+  /// that a query may not find, as in evaluation.
+  let judgedQueries: [(tokens: [Int32], positives: Set<Int>, own: Int?)]
   /// The positions of the documents that are ranked.
   let documents: [Int]
   private let corpus: TrainingCorpus
@@ -28,10 +29,14 @@ struct Validator {
       positives[judgement.query, default: []].insert(judgement.document)
     }
     guard !positives.isEmpty else { return nil }
+    let withoutOwn = try RelevanceJudgements(dataset, split: split)
+      .queriesWithoutOwnDocument(in: dataset)
     judgedQueries = positives.sorted { $0.key < $1.key }.map { query, positives in
+      let id = dataset.queries[query].id
+      let own = withoutOwn.contains(ExactText(id)) ? dataset.documentPosition(of: id) : nil
       let tokens = tokenizer.encode(
         TextCleaning.clean(dataset.queries[query].text), maximumLength: settings.maximumQueryLength)
-      return (tokens, positives)
+      return (tokens, positives, own)
     }
     self.corpus = corpus
     self.settings = settings
@@ -69,9 +74,9 @@ struct Validator {
     for begin in stride(from: 0, to: judgedQueries.count, by: 128) {
       let part = judgedQueries[begin..<min(begin + 128, judgedQueries.count)]
       for (query, scores) in zip(part, try generator.scores(of: part.map(\.tokens))) {
-        let ranked = try search.rank(scores, limit: 10)
-        let place = ranked.firstIndex { query.positives.contains(documents[order[$0.document]]) }
-        guard let place else { continue }
+        let ranked = try search.rank(scores, limit: query.own == nil ? 10 : 11)
+          .map { documents[order[$0.document]] }.filter { $0 != query.own }.prefix(10)
+        guard let place = ranked.firstIndex(where: query.positives.contains) else { continue }
         sum += 1 / Double(place + 1)
         firstTen += 1
         if place == 0 { first += 1 }

@@ -24,7 +24,7 @@ import Testing
   @Test func readsMSMARCO() throws {
     let folder = try TemporaryFolder(Self.marco)
     let dataset = try RetrievalDataset(contentsOf: folder.url)
-    #expect(dataset.format == .msmarco && !dataset.ignoresIdenticalIDs)
+    #expect(dataset.format == .msmarco)
     #expect(
       dataset.documents == [
         Document(id: "0", text: "Bees dance."), Document(id: "7", text: "Wasps \"do\" not."),
@@ -39,7 +39,7 @@ import Testing
   @Test func readsTheAuthorsTables() throws {
     let folder = try TemporaryFolder(Self.tables)
     let dataset = try RetrievalDataset(contentsOf: folder.url)
-    #expect(dataset.format == .nq320k && !dataset.ignoresIdenticalIDs)
+    #expect(dataset.format == .nq320k)
     #expect(
       dataset.documents.map(\.text) == [
         "Bees Bees dance.", "The \"real\" wasps", "Ants \"march\"",

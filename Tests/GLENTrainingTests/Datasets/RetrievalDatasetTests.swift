@@ -220,6 +220,65 @@ struct RetrievalDatasetTests {
     let list = try tolerant.judgementList(split: "test")
     #expect(list.unknownRows == 2)
     #expect(list.judgements.map(\.document) == [0, 1])
+    #expect(list.unknownDocuments.map(\.document) == ["d9"])
+    // As trec_eval counts them: relevant, and never found.
+    let grades = try RelevanceJudgements(tolerant, split: "test").grades
+    #expect(grades == ["q1": ["d1": 1, "d9": 1], "q2": ["d2": 1]])
+  }
+
+  /// macOS leaves such files beside others on foreign disks.
+  @Test func hiddenFilesAreNoSplits() throws {
+    var files = Self.files
+    files["qrels/test.tsv"] = "\n\nquery-id\tcorpus-id\tscore\nq1\td1\t1\n"
+    files["qrels/._test.tsv"] = "Mac OS X"
+    let folder = try TemporaryFolder(files)
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    #expect(dataset.splits.allSatisfy { !$0.hasPrefix(".") } && dataset.splits.contains("test"))
+    // A header may stand below blank lines.
+    #expect(try dataset.judgements(split: "test").count == 1)
+  }
+
+  @Test func aDatasetMayBeMadeInMemory() throws {
+    let folder = try TemporaryFolder(ToyCorpus.files)
+    let read = try RetrievalDataset(contentsOf: folder.url)
+    let splits = Dictionary(
+      uniqueKeysWithValues: try read.splits.map { ($0, try read.judgements(split: $0)) })
+    let made = try RetrievalDataset(
+      documents: read.documents, queries: read.queries, judgements: splits)
+    #expect(made.splits == read.splits && made.folder == nil)
+    #expect(try made.judgements(split: "dev") == read.judgements(split: "dev"))
+    #expect(made.documentPosition(of: "d7") == 7 && made.queryPosition(of: "none") == nil)
+    // The same model comes of either.
+    let weights = try [read, made].map { dataset in
+      let output = try TemporaryFolder()
+      var session = TrainingSession(
+        recipe: ToyCorpus.recipe, start: .random(ToyCorpus.configuration()))
+      session.recipe.keywords.optimization.steps = 2
+      session.recipe.refinement.optimization.steps = 1
+      _ = try session.run(dataset, to: output.url)
+      return try Data(contentsOf: output.url.appendingPathComponent("model.safetensors"))
+    }
+    #expect(weights[0] == weights[1])
+    let missing = #expect(throws: TrainingError.self) { try made.judgements(split: "none") }
+    #expect(missing?.description.contains("the dataset in memory") == true)
+    let twice = read.documents + [read.documents[0]]
+    #expect(throws: TrainingError.self) { try RetrievalDataset(documents: twice) }
+    for (query, document) in [(0, 99), (99, 0), (-1, 0)] {
+      #expect(throws: TrainingError.self) {
+        try RetrievalDataset(
+          documents: read.documents, queries: read.queries,
+          judgements: ["train": [Judgement(query: query, document: document, grade: 1)]])
+      }
+    }
+  }
+
+  @Test func nothingRelevantIsNothingToMeasure() throws {
+    var files = Self.files
+    files["qrels/test.tsv"] = "q1\td1\t0\n"
+    let folder = try TemporaryFolder(files)
+    let dataset = try RetrievalDataset(contentsOf: folder.url)
+    #expect(throws: TrainingError.self) { try RelevanceJudgements(measuring: "test", of: dataset) }
+    #expect(try RelevanceJudgements(dataset, split: "test").queries.isEmpty)
   }
 
   @Test(arguments: ["q1\td1\tx", "q1\td1\t1.5", "q1\td1", "q1\t\t1", "a\tb\tc\td\t1"])

@@ -139,6 +139,83 @@ import Testing
     #expect(weights[0] == weights[1])
   }
 
+  /// Minutes of work do not take the place of hours.
+  @Test func anInterruptedRunLeavesAFinishedModel() throws {
+    let output = try TemporaryFolder()
+    func weights() throws -> Data {
+      try Data(contentsOf: output.url.appendingPathComponent("model.safetensors"))
+    }
+    _ = try Self.session(steps: 4).run(text(), to: output.url)
+    let finished = try weights()
+    var session = Self.session(steps: 12)
+    session.seed = 2
+    var (done, stop) = (0, 3)
+    session.report = { done = $0.step }
+    session.shouldStop = { done == stop }
+    #expect(throws: CancellationError.self) { try session.run(text(), to: output.url) }
+    #expect(try weights() == finished)
+    (session.resumes, stop) = (true, 6)
+    #expect(throws: CancellationError.self) { try session.run(text(), to: output.url) }
+    #expect(try weights() == finished)
+    stop = .max
+    _ = try session.run(text(), to: output.url)
+    #expect(try weights() != finished)
+
+    // What an interrupted run saved is replaced by the next interrupted one.
+    let other = try TemporaryFolder()
+    (session.resumes, done, stop) = (false, 0, 3)
+    #expect(throws: CancellationError.self) { try session.run(text(), to: other.url) }
+    #expect(!TrainingSession.hasFinishedModel(in: other.url))
+    let early = try Data(contentsOf: other.url.appendingPathComponent("model.safetensors"))
+    (session.resumes, stop) = (true, 6)
+    #expect(throws: CancellationError.self) { try session.run(text(), to: other.url) }
+    #expect(
+      try Data(contentsOf: other.url.appendingPathComponent("model.safetensors")) != early)
+  }
+
+  /// The vocabulary of `glen train` may fill its table to the last row.
+  @Test func spansNeedSentinels() throws {
+    let (start, output) = (try TemporaryFolder(), try TemporaryFolder())
+    let folder = try TemporaryFolder(ToyCorpus.files)
+    var training = TrainingSession(
+      recipe: ToyCorpus.recipe, start: .random(ToyCorpus.configuration()))
+    training.recipe.vocabularySize = 112
+    training.phases = [.keywords]
+    _ = try training.run(RetrievalDataset(contentsOf: folder.url), to: start.url)
+    var session = Self.session(steps: 3)
+    session.initialURL = start.url
+    let error = #expect(throws: TrainingError.self) { try session.run(text(), to: output.url) }
+    #expect(error?.description.contains("weights.spans") == true)
+    session.recipe.weights.spans = 0
+    _ = try session.run(text(), to: output.url)
+  }
+
+  /// Of a vocabulary with capitals windows have the keywords of lower-cased text, as documents do.
+  @Test func windowsOfCasedTextHaveLowerCasedKeywords() throws {
+    struct CasedWords: Tokenizer {
+      let words = ["The", "the", "Bees", "bees", "dance", "Dance", "wasps"]
+      var vocabularySize: Int { words.count + 3 }
+      func encode(_ text: String) -> [Int32] {
+        text.split(separator: " ").map { word in
+          words.firstIndex(of: String(word)).map { Int32($0) + 3 } ?? 2
+        }
+      }
+      func decode(_ tokens: [Int32]) -> String { tokens.map(piece).joined(separator: " ") }
+      func piece(_ token: Int32) -> String { isSpecial(token) ? "" : words[Int(token) - 3] }
+      func isSpecial(_ token: Int32) -> Bool { token < 3 || token >= vocabularySize }
+    }
+    let url = folder.url.appendingPathComponent("cased.jsonl")
+    let lines = ["The Bees dance", "The wasps dance", "the wasps", "Dance the wasps"].enumerated()
+    let text = lines.map { "{\"_id\": \"\($0)\", \"text\": \"\($1)\"}\n" }.joined()
+    try Data(text.utf8).write(to: url)
+    let tokenizer = CasedWords()
+    let corpus = try PretrainingCorpus(
+      PretrainingText(contentsOf: [url]), tokenizer: tokenizer, recipe: PretrainingRecipe(),
+      sentinels: [])
+    let keywords = corpus.keywords(ofWindow: tokenizer.encode("The Bees dance"), count: 3)
+    #expect(keywords == tokenizer.encode("bees dance the"))
+  }
+
   @Test func sentencesEndBeforeASpace() throws {
     let sentences = PretrainingCorpus.sentences(of: "One. Two is it? 3.5 is a number! End")
     #expect(sentences == ["One.", " Two is it?", " 3.5 is a number!", " End"])
@@ -154,6 +231,7 @@ import Testing
     #expect(try recipe(#"{"optimization": {"steps": 7}}"#).optimization.steps == 7)
     for json in [
       #"{"wieghts": {}}"#, #"{"temperature": 0}"#, #"{"tokenDropRate": 1}"#, "[]",
+      #"{"halvesBatchSize": 4611686018427387904}"#, #"{"spansBatchSize": 0}"#,
       #"{"weights": {"spans": 0, "halves": 0, "cloze": 0, "questions": 0, "keywords": 0}}"#,
     ] {
       #expect(throws: TrainingError.self, "\(json)") { try recipe(json) }

@@ -120,6 +120,32 @@ import Testing
     #expect(try Self.events(folder).map(\.step) == [0, 1], "and a new event file")
   }
 
+  /// A run that takes the place of another has nothing of it in its log, with updates or without.
+  @Test(arguments: [true, false])
+  func aNewRunHasNoneOfAnEarlierOnes(updates: Bool) throws {
+    let folder = try TemporaryFolder([:])
+    let first = RunLog(folder: folder.url)
+    for step in 1...3 { first.record(Self.progress("keywords", step)) }
+    let second = RunLog(folder: folder.url, goesOn: false)
+    #expect(try Self.steps(folder).count == 3, "nothing goes before the new run has something")
+    if updates {
+      second.record(Self.progress("keywords", 1))
+      second.record(Self.progress("refine", 1))
+    }
+    second.end()
+    if updates {
+      #expect(try Self.steps(folder) == ["keywords 1", "refine 1"])
+    } else {
+      #expect(throws: TrainingError.self) { try RunLog.records(in: folder.url) }
+      let board = folder.url.appendingPathComponent("tensorboard")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: board.path).isEmpty)
+    }
+    let third = RunLog(folder: folder.url, goesOn: true)
+    third.end()
+    #expect(
+      FileManager.default.fileExists(atPath: RunLog.metricsURL(in: folder.url).path) == updates)
+  }
+
   @Test func aLongPhaseKeepsTwoThousandUpdatesAndEveryValidation() throws {
     let folder = try TemporaryFolder([:])
     let log = RunLog(folder: folder.url)

@@ -392,6 +392,39 @@ private final class Lines: @unchecked Sendable {
     #expect(try Self.names(in: output.url) == Self.files)
   }
 
+  /// Phase 2 alone, with other numbers than those of the model that it goes on from.
+  @Test func otherIdentifiersThanInPhase1AreSaid() throws {
+    let (output, lines) = (try TemporaryFolder(), Lines())
+    _ = try Self.session { $0.phases = [.keywords] }.run(dataset, to: output.url)
+    var session = Self.session {
+      $0.start = .folder(output.url)
+      $0.phases = [.refine]
+    }
+    session.logger = lines.logger
+    _ = try session.run(dataset, to: output.url)
+    #expect(!lines.all.contains { $0.contains("phase 1") })
+    session.recipe.identifierLength = 4
+    session.recipe.feedsTokens = true
+    session.recipe.refinement.negatives = 40
+    _ = try session.run(dataset, to: output.url)
+    let said = lines.all.joined(separator: "\n")
+    #expect(said.contains("identifierLength is 4 and was 3"))
+    #expect(said.contains("feedsTokens is true and was false"))
+    #expect(said.contains("29 negatives, not 40"))
+  }
+
+  /// A study or a file of queries that goes on is not hindered by what lies beside the model.
+  @Test func aStartIsTheModelsFilesAlone() throws {
+    let output = try TemporaryFolder()
+    _ = try Self.session { $0.phases = [.keywords] }.run(dataset, to: output.url)
+    let start = TrainingSession.Start.folder(output.url)
+    let summary = try start.summary()
+    try output.write(Data("{}".utf8), to: "evaluation.json")
+    #expect(try start.summary() == summary)
+    try output.write(Data("{}".utf8), to: "glen.json")
+    #expect(try start.summary() != summary)
+  }
+
   /// Fewer documents are easier to tell apart; those that are asked for are among them.
   @Test func validationMayRankASample() throws {
     let output = try TemporaryFolder()
