@@ -16,7 +16,8 @@ struct DatasetOptions: ParsableArguments {
 
   @Flag(
     help: """
-      Pass over judgements, and generated queries, of documents or queries that the corpus does not have.
+      Go on where judgements or generated queries are of documents or queries that the corpus does not have: such \
+      documents count as never found, all else of them is passed over.
       """)
   var skipUnknown = false
 

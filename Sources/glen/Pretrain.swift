@@ -68,7 +68,12 @@ struct Pretrain: ParsableCommand {
       Console.error(
         "left out \(counted(text.unansweredQuestionCount, "question")) without a passage")
     }
-    _ = try session.run(text, to: URL(fileURLWithPath: out))
+    do {
+      _ = try session.run(text, to: URL(fileURLWithPath: out))
+    } catch is CancellationError {
+      log.end()
+      throw CancellationError()
+    }
     log.end()
     Console.error("the model is in \(out)")
   }

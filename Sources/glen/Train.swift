@@ -58,7 +58,12 @@ struct Train: ParsableCommand {
       log.record(progress)
     }
     let dataset = try data.dataset(splits: ["train", "dev"])
-    _ = try session.run(dataset, to: folder)
+    do {
+      _ = try session.run(dataset, to: folder)
+    } catch is CancellationError {
+      log.end()
+      throw CancellationError()
+    }
     log.end()
     Console.error("the model is in \(out)")
   }

@@ -25,8 +25,8 @@ struct TrainingOptions: ParsableArguments {
   @Option(help: "A JSON file whose keys replace the recipe's.") var recipe: String?
   @Option(
     help: """
-      The recipe to begin from: paper or small. (default: small; with --phase refine that of the model in \
-      --out)
+      The recipe to begin from: paper or small. (default: small; of glen train --phase refine that of the \
+      model in --out)
       """)
   var preset: String?
   @Option(help: "A value of the recipe, as in keywords.optimization.steps=4000; may be repeated.")

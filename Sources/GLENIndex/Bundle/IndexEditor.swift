@@ -130,7 +130,8 @@ struct IndexEditor: Sendable {
     let lock = try FolderLock(folder)
     defer { lock.release() }
     try refresh()
-    removed = removed.filter { snapshot.document(withID: $0.text) != nil }
+    let changes =
+      !places.isEmpty || removed.contains { snapshot.document(withID: $0.text) != nil }
     var segments = try segmentsAfterRemoving()
     segments.removeAll { $0.livingCount == 0 }
     // Where nothing is left a segment without documents keeps their format: keywords, weights.
@@ -138,11 +139,15 @@ struct IndexEditor: Sendable {
     if compacting {
       let isCompact = segments.count <= 1 && segments.allSatisfy { $0.deleted == nil }
       if !isCompact { segments = [try merged(segments)] }
-      guard hasChanges || !isCompact || segments.count != snapshot.segments.count else {
+      guard changes || !isCompact || segments.count != snapshot.segments.count else {
+        removed = []
         return false
       }
     } else {
-      guard hasChanges else { return false }
+      guard changes else {
+        removed = []
+        return false
+      }
       segments = try mergingSmall(segments)
     }
     let next = try IndexSnapshot(

@@ -152,15 +152,16 @@ extension Retriever {
     let replaced = (try? IndexFolder.readManifest(in: url.path))?.modelFingerprint
     let unconfirmed: IndexError?
     do {
+      // An index that was saved where this one came from has taken its model away since then; also where the
+      // folder to save in is that one, and the model's own folder was just made again, with nothing in it.
+      let configuration = model.url.appendingPathComponent("config.json").path
+      guard FileManager.default.fileExists(atPath: configuration) else {
+        throw IndexError.fileSystem(
+          operation: "save index: find the model that made it", path: configuration, code: ENOENT)
+      }
       if model.url.resolvingSymlinksInPath() != target.resolvingSymlinksInPath() {
         for name in FileSystem.names(in: target.path) where IndexFolder.isTemporary(name) {
           FileSystem.remove(target.path + "/" + name)
-        }
-        // An index that was saved in the same folder since then has taken this one's model away.
-        guard FileManager.default.fileExists(atPath: model.url.path) else {
-          throw IndexError.fileSystem(
-            operation: "save index: find the model that made it", path: model.url.path, code: ENOENT
-          )
         }
         let names = try ModelFolder.fileNames(in: model.url)
         for name in names.small + names.weights {

@@ -139,8 +139,12 @@ public enum AtomicFile {
     let mode: mode_t = exists ? 0o600 : 0o644
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard descriptor >= 0 else { throw failure(path, "cannot be written") }
-    // What only its owner may read stays so. Some file systems know no permissions.
-    if exists { fchmod(descriptor, earlier.st_mode & 0o777) }
+    // What only its owner may read stays so, and stays its owner's where this process may say so. Some file
+    // systems know no permissions.
+    if exists {
+      if earlier.st_uid != geteuid() { fchown(descriptor, earlier.st_uid, earlier.st_gid) }
+      fchmod(descriptor, earlier.st_mode & 0o777)
+    }
     return (temporary, descriptor)
   }
 

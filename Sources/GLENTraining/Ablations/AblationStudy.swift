@@ -140,8 +140,13 @@ public struct AblationStudy {
     var judgements: [String: String] = [:]
     for split in Set(splits + ["train", "dev"]).intersection(dataset.splits) {
       var checksum = TextChecksum()
-      for judgement in try dataset.judgements(split: split) {
+      let list = try dataset.judgementList(split: split)
+      for judgement in list.judgements {
         checksum.add([judgement.query, judgement.document, judgement.grade])
+      }
+      for unknown in list.unknownDocuments {
+        checksum.add(unknown.document)
+        checksum.add([unknown.query, unknown.grade])
       }
       judgements[split] = checksum.text
     }

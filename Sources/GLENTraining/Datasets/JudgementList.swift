@@ -10,7 +10,7 @@ public struct JudgementList: Sendable, Equatable {
   public var skippedLines: [TrainingError] = []
 
   /// A judgement of a document that the dataset does not have.
-  public struct UnknownDocument: Sendable, Equatable {
+  public struct UnknownDocument: Sendable, Hashable {
     /// The query's position in the dataset.
     public var query: Int
     /// The document's id.

@@ -210,6 +210,7 @@ public struct RetrievalDataset: Sendable {
     }
     var file = DatasetFile(url, malformedLineLimit: malformedLineLimit)
     var grades: [Pair: Int] = [:]
+    var unknownGrades: [JudgementList.UnknownDocument: Int] = [:]
     let entry = format.entryParser()
     var isFirst = true
     try file.forEachRow { [format] line, number throws(LineProblem) in
@@ -221,9 +222,20 @@ public struct RetrievalDataset: Sendable {
         return try noteUnknown(row.query, kind: "query", at: number, of: url, in: &list)
       }
       guard let document = documentPositions[ExactText(row.document)] else {
-        list.unknownDocuments.append(
-          JudgementList.UnknownDocument(query: query, document: row.document, grade: row.grade))
-        return try noteUnknown(row.document, kind: "document", at: number, of: url, in: &list)
+        try noteUnknown(row.document, kind: "document", at: number, of: url, in: &list)
+        let unknown = JudgementList.UnknownDocument(
+          query: query, document: row.document, grade: row.grade)
+        var key = unknown
+        key.grade = 0
+        guard let earlier = unknownGrades.updateValue(row.grade, forKey: key) else {
+          list.unknownDocuments.append(unknown)
+          return
+        }
+        if earlier != row.grade {
+          throw .duplicateIdentifier(
+            path: url.path, line: number, identifier: row.query + " " + row.document)
+        }
+        return
       }
       let earlier = grades.updateValue(row.grade, forKey: Pair(query: query, document: document))
       guard let earlier else {

@@ -28,12 +28,16 @@ public struct RelevanceJudgements: Sendable, Equatable {
 
   /// The judgements of a split that is to be measured.
   ///
-  /// - Throws: as `init(_:split:)`, and `TrainingError.emptyFile` where nothing is relevant.
+  /// - Throws: as `init(_:split:)`, and `TrainingError.emptyFile` where nothing that the dataset has is relevant.
   public init(measuring split: String, of dataset: RetrievalDataset) throws(TrainingError) {
     try self.init(dataset, split: split)
-    guard !queries.isEmpty else {
+    let isMeasurable = grades.values.contains { grades in
+      grades.contains { $0.value > 0 && dataset.documentPosition(of: $0.key.text) != nil }
+    }
+    guard isMeasurable else {
       throw .emptyFile(
-        path: "the judgements of the split '\(split)'", expected: "at least one grade above 0")
+        path: "the judgements of the split '\(split)'",
+        expected: "at least one grade above 0, of a document of the corpus")
     }
   }
 

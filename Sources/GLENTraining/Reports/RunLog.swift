@@ -66,7 +66,7 @@ public final class RunLog {
     }
   }
 
-  /// Ends the log of a run that has ended.
+  /// Ends the log of a run that has ended, or was stopped.
   ///
   /// One without an update has no records, not an earlier run's.
   public func end() {

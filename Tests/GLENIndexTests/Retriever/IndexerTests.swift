@@ -355,6 +355,27 @@ import Testing
     }
   }
 
+  /// Whoever has an index open whose folder got another model cannot put it back, and destroys neither.
+  @Test func anIndexWhoseModelIsGoneIsNotSaved() throws {
+    try withTemporaryFolder { folder in
+      let (index, elsewhere) = (
+        folder.appendingPathComponent("index"), folder.appendingPathComponent("elsewhere")
+      )
+      let documents = Array(ToyModel.documents.prefix(8))
+      try Indexer(model: ToyModel.folder(in: folder)).index(documents).save(to: index)
+      let old = try Retriever(opening: index)
+      try Indexer(model: ToyModel.folder(in: folder, seed: 2)).index(documents).save(to: index)
+      for target in [index, elsewhere] {
+        let error = #expect(throws: IndexError.self) { try old.save(to: target) }
+        #expect(error?.description.contains("find the model that made it") == true)
+      }
+      #expect(!FileManager.default.fileExists(atPath: elsewhere.path))
+      try IndexFolder.verify(index)
+      #expect(try Retriever(opening: index).search("bees").count == 8)
+      #expect(try old.search("bees").count == 8)
+    }
+  }
+
   /// A pipe would make whoever opens it wait.
   @Test func aPipeIsNoManifest() throws {
     try withTemporaryFolder { folder in

@@ -224,6 +224,17 @@ struct RetrievalDatasetTests {
     // As trec_eval counts them: relevant, and never found.
     let grades = try RelevanceJudgements(tolerant, split: "test").grades
     #expect(grades == ["q1": ["d1": 1, "d9": 1], "q2": ["d2": 1]])
+    // One that is there again contradicts itself as any other does, and alone is nothing to measure.
+    for (rows, isMeasured) in [
+      ("q1\td1\t1\nq1\td9\t1\nq1\td9\t1\n", true), ("q1\td1\t1\nq1\td9\t1\nq1\td9\t0\n", false),
+      ("q1\td9\t1\n", false),
+    ] {
+      files["qrels/test.tsv"] = rows
+      let folder = try TemporaryFolder(files)
+      let dataset = try RetrievalDataset(contentsOf: folder.url, skipsUnknownJudgements: true)
+      let judgements = try? RelevanceJudgements(measuring: "test", of: dataset)
+      #expect((judgements != nil) == isMeasured, "\(rows)")
+    }
   }
 
   /// macOS leaves such files beside others on foreign disks.
