@@ -19,6 +19,32 @@ let benchmarks: @Sendable () -> Void = {
     let beam = try BeamSearch(searcher.exact.tables, width: 100)
     return { blackHole(try beam.rank($0, limit: 100)) }
   }
+  addRetrievers()
+}
+
+/// Hits with their probabilities, shares of a sum over all identifiers, of an index as it was made and after
+/// a commit of one more document.
+private func addRetrievers() {
+  for (segments, what) in [(1, "search with probabilities"), (2, "the same after a commit")] {
+    Benchmark(
+      "\(what), 1000000 documents",
+      configuration: .init(
+        metrics: [.wallClock, .throughput, .peakMemoryResident], warmupIterations: 2,
+        maxDuration: .seconds(1)),
+      closure: { (benchmark, retriever: Retriever) in
+        blackHole(try retriever.search("\(benchmark.currentIteration % 8)", limit: 100))
+      },
+      setup: { try Searcher.retriever(1_000_000, segments: segments) })
+  }
+}
+
+/// Answers the name of a number with the scores of that number.
+private struct NumberedScoring: QueryScoring {
+  let prepared: [QueryScores]
+
+  func scores(of questions: [String]) throws -> [QueryScores] {
+    questions.map { prepared[(Int($0) ?? 0) % prepared.count] }
+  }
 }
 
 /// A search and what it is asked, in turn.
@@ -65,6 +91,28 @@ private struct Searcher {
       let document = Int.random(in: 0..<count, using: &generator)
       return try Shape.shared.query(for: identifiers[document], &generator)
     }
+  }
+
+  /// An index that is asked by `NumberedScoring`, its last document in a segment of its own for two.
+  static func retriever(_ count: Int, segments: Int) throws -> Retriever {
+    var generator = SplitMix(state: 1)
+    var parts = [DocumentRecords](repeating: DocumentRecords(), count: segments)
+    var identifiers: [[Int32]] = []
+    for number in 0..<count {
+      let identifier = Shape.shared.identifier(3, &generator)
+      if number < 8 { identifiers.append(identifier) }
+      parts[number == count - 1 ? segments - 1 : 0].append(
+        id: String(number), tokens: identifier, weights: [10, 10, 10])
+    }
+    let snapshot = try IndexSnapshot(
+      parts.map {
+        try IndexSegment(
+          $0, identifierLength: 3, vocabularySize: Shape.vocabularySize, weightFormat: .float16)
+      }, identifierLength: 3, vocabularySize: Shape.vocabularySize, modelFingerprint: "")
+    let scores = try identifiers.map { try Shape.shared.query(for: $0, &generator) }
+    return try Retriever(
+      model: NumberedScoring(prepared: scores), snapshot: snapshot,
+      configuration: RetrieverConfiguration(threadCount: 1))
   }
 
   /// A part of the documents, drawn at random.
